@@ -1,0 +1,2 @@
+//! Rotates whole datacenters, every night, without anyone noticing.
+
