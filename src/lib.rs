@@ -1,2 +1,2 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
-
+pub mod model;

@@ -1,0 +1,276 @@
+//! The fleet: every site, record, probe and policy of one `site.toml`, validated.
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
+use super::image::ImageRef;
+use super::rrset::{Family, RecordName, RrKey};
+use super::service::{Keep, Project};
+use super::text::Secret;
+use super::time::Ttl;
+
+/// Everything one `site.toml` and its Compose files declare.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fleet {
+    pub name: FleetName,
+    /// In order of promotion.
+    pub channels: Vec<Channel>,
+    pub dns: Dns,
+    pub sites: BTreeMap<SiteName, Site>,
+    pub probes: Vec<Probe>,
+    /// `false`: traffic is unknown everywhere.
+    pub measures_traffic: bool,
+    pub registries: BTreeMap<String, Registry>,
+}
+
+/// One zone, one primary, one view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    pub server: SocketAddr,
+    pub zone: RecordName,
+    pub ttl: Ttl,
+    /// The largest TTL that may have been served during the last day.
+    pub ttl_was: Ttl,
+    pub key: TsigKey,
+    /// All servers that must agree; `None`: the zone's NS records.
+    pub nameservers: Option<Vec<SocketAddr>>,
+    /// Every record of the fleet.
+    pub records: BTreeMap<RecordName, RecordPolicy>,
+}
+
+/// A record: which addresses each site gives it, and how many others must remain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPolicy {
+    pub addresses: BTreeMap<SiteName, BTreeSet<IpAddr>>,
+    /// As configured; [`Fleet::floor`] says what holds for one RRset.
+    pub min_in_service: Option<u32>,
+}
+
+/// A TSIG key (RFC 8945).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsigKey {
+    pub name: RecordName,
+    pub algorithm: TsigAlgorithm,
+    /// Decoded.
+    pub secret: Secret,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TsigAlgorithm {
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
+}
+
+/// A datacenter that serves traffic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    pub name: SiteName,
+    pub channel: Channel,
+    /// Whether it counts for floors.
+    pub in_floor: bool,
+    /// What DNS carries for it where a record says nothing else.
+    pub addresses: BTreeSet<IpAddr>,
+    pub hosts: Vec<Host>,
+}
+
+/// A machine of a site with a container engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    pub name: HostName,
+    pub engine: EngineAddress,
+    pub channel: Channel,
+    /// The site's address that leaves with this host.
+    pub address: Option<IpAddr>,
+    /// Resolved for this host, in the order in which they start.
+    pub projects: Vec<Project>,
+}
+
+/// Where an engine answers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EngineAddress {
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+impl std::fmt::Display for EngineAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            EngineAddress::Unix(path) => write!(f, "unix://{}", path.display()),
+            EngineAddress::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+/// What healthy means: a site answers when every address passes every probe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    pub name: String,
+    pub target: ProbeTarget,
+    /// One try.
+    pub timeout: Duration,
+    /// In a row, after a rebuild.
+    pub passes: u32,
+    /// And in this time.
+    pub within: Duration,
+    /// `None`: every site.
+    pub sites: Option<BTreeSet<SiteName>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProbeTarget {
+    Http {
+        /// With `{address}` and `{record}` still in it; one that holds `{record}` is asked for
+        /// each record of the site.
+        url: String,
+        /// Host header and SNI; `None`: the record at hand, else the fleet's first.
+        host: Option<String>,
+        expect: u16,
+        body: Option<String>,
+        /// PEM file of a private authority.
+        ca: Option<PathBuf>,
+    },
+    Tcp {
+        /// `{address}:PORT`.
+        address: String,
+    },
+}
+
+/// How a registry is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    pub credentials: Option<(String, Secret)>,
+    /// Plain HTTP.
+    pub is_insecure: bool,
+}
+
+impl Fleet {
+    /// The addresses that `site` gives the RRset `key`; empty where it has none.
+    pub fn addresses_of(&self, site: &SiteName, key: &RrKey) -> BTreeSet<IpAddr> {
+        let record = self.dns.records.get(&key.name);
+        let addresses = record.and_then(|record| record.addresses.get(site));
+        let of_family = |address: &&IpAddr| Family::of(**address) == key.family;
+        addresses
+            .into_iter()
+            .flatten()
+            .filter(of_family)
+            .copied()
+            .collect()
+    }
+
+    /// Every RRset that the fleet may touch, those that no site has an address for too: each is
+    /// stated in every UPDATE, present or absent.
+    pub fn rrsets(&self) -> impl Iterator<Item = RrKey> {
+        self.dns.records.keys().flat_map(|name| {
+            Family::BOTH.map(|family| RrKey {
+                name: name.clone(),
+                family,
+            })
+        })
+    }
+
+    /// The RRsets for which `site` has an address.
+    pub fn rrsets_of(&self, site: &SiteName) -> Vec<RrKey> {
+        self.rrsets()
+            .filter(|key| !self.addresses_of(site, key).is_empty())
+            .collect()
+    }
+
+    /// Every address of a site, over all records.
+    pub fn all_addresses(&self, site: &SiteName) -> BTreeSet<IpAddr> {
+        self.rrsets_of(site)
+            .iter()
+            .flat_map(|key| self.addresses_of(site, key))
+            .collect()
+    }
+
+    /// The sites that count for the floor of `key`.
+    pub fn members(&self, key: &RrKey) -> BTreeSet<SiteName> {
+        let counts = |site: &&Site| site.in_floor && !self.addresses_of(&site.name, key).is_empty();
+        self.sites
+            .values()
+            .filter(counts)
+            .map(|site| site.name.clone())
+            .collect()
+    }
+
+    /// How many other members must be in `key` and answer when a site leaves it:
+    /// `min_in_service`, or members − 1 where that is less.
+    pub fn floor(&self, key: &RrKey) -> u32 {
+        let members = u32::try_from(self.members(key).len()).unwrap_or(u32::MAX);
+        let most = members.saturating_sub(1);
+        let configured = self
+            .dns
+            .records
+            .get(&key.name)
+            .and_then(|record| record.min_in_service);
+        configured.map_or(most, |configured| configured.min(most))
+    }
+
+    /// Every project that some host of the site runs.
+    pub fn projects_of(&self, site: &SiteName) -> BTreeSet<ProjectName> {
+        let hosts = self
+            .sites
+            .get(site)
+            .into_iter()
+            .flat_map(|site| &site.hosts);
+        hosts
+            .flat_map(|host| &host.projects)
+            .map(|project| project.name.clone())
+            .collect()
+    }
+
+    /// Every image of every site, once.
+    pub fn images(&self) -> BTreeSet<ImageRef> {
+        let hosts = self.sites.values().flat_map(|site| &site.hosts);
+        let projects = hosts.flat_map(|host| &host.projects);
+        projects
+            .flat_map(|project| project.images().cloned())
+            .collect()
+    }
+
+    /// This fleet for one visit that recreates the kept services of `site` too.
+    #[must_use]
+    pub fn with_kept_lifted(mut self, site: &SiteName) -> Fleet {
+        let hosts = self.sites.get_mut(site).into_iter();
+        let projects = hosts
+            .flat_map(|site| &mut site.hosts)
+            .flat_map(|host| &mut host.projects);
+        for service in projects.flat_map(|project| &mut project.services) {
+            if service.keep == Keep::Yes {
+                service.keep = Keep::Lifted;
+            }
+        }
+        self
+    }
+
+    /// The probes of one site.
+    pub fn probes_of(&self, site: &SiteName) -> impl Iterator<Item = &Probe> {
+        let site = site.clone();
+        self.probes.iter().filter(move |probe| {
+            probe
+                .sites
+                .as_ref()
+                .is_none_or(|sites| sites.contains(&site))
+        })
+    }
+}
+
+impl Site {
+    /// The host of that name.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+}
+
+impl Host {
+    /// Every image this host runs, once.
+    pub fn images(&self) -> BTreeSet<ImageRef> {
+        self.projects
+            .iter()
+            .flat_map(|project| project.images().cloned())
+            .collect()
+    }
+}

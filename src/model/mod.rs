@@ -1,0 +1,14 @@
+//! The nouns: pure data, validated when made. Nothing here reads a clock, a file or a socket.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod evidence;
+pub mod fleet;
+pub mod id;
+pub mod image;
+pub mod inventory;
+pub mod marker;
+pub mod playbook;
+pub mod rrset;
+pub mod service;
+pub mod text;
+pub mod time;
