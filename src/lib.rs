@@ -1,2 +1,4 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
+pub mod coordinator;
 pub mod model;
+pub mod sim;

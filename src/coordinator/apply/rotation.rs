@@ -1,0 +1,260 @@
+//! Facts about the rotation as a whole.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::Applying;
+use crate::coordinator::event::{RotationEnd, VisitEnd, VisitKind};
+use crate::coordinator::intent::Intent;
+use crate::coordinator::outcome::Problem;
+use crate::coordinator::plan::{Mode, Plan, recreates};
+use crate::coordinator::safety::{Presence, presence};
+use crate::coordinator::state::{Ending, EvidenceWork, Hold, Lane, Rotation, Stage, Visit};
+use crate::coordinator::visit::Turn;
+use crate::model::id::SiteName;
+
+impl Applying<'_> {
+    /// Every wait starts anew: nothing of the former process's clock or effects is left.
+    pub(super) fn started(&mut self) {
+        self.state.hold = Hold::None;
+        self.state.lane = Lane::Free;
+        let now = self.now.mono;
+        let Some(rotation) = &mut self.state.rotation else {
+            return;
+        };
+        rotation.has_acquired = false;
+        rotation.stood = None;
+        rotation.take_over_from = None;
+        rotation.prefetch.clear();
+        rotation.others.clear();
+        let wait = Duration::from_secs(rotation.plan.options.wait_s.max(60));
+        rotation.patience = now.plus(wait);
+    }
+
+    pub(super) fn planned(&mut self, plan: &Plan) {
+        let mut prefetch = BTreeMap::new();
+        if recreates(self.ctx.playbook, &plan.mode) {
+            for site in plan.sites() {
+                for host in self.ctx.hosts(site, &plan.options) {
+                    prefetch.insert((site.clone(), host), self.state.mint());
+                }
+            }
+        }
+        // A marker that the last rotation could not give back is taken anew, with a new epoch.
+        self.state.hold = Hold::None;
+        self.state.lane = Lane::Free;
+        self.state.rotation = Some(Rotation {
+            plan: plan.clone(),
+            began: self.now.wall,
+            patience: self.now.mono.plus(Duration::from_secs(plan.options.wait_s)),
+            stood: None,
+            take_over_from: None,
+            wave: 0,
+            visits: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            ending: None,
+            end: None,
+            has_acquired: false,
+            has_held: false,
+            is_released: false,
+            refusal: None,
+            prefetch,
+            others: BTreeMap::new(),
+            writes: VecDeque::new(),
+            asked: BTreeMap::new(),
+        });
+    }
+
+    /// Its sites are visited next, on their own plan, whether they were visited before or not.
+    pub(super) fn rebuild_queued(&mut self, plan: &Plan) {
+        let Some(rotation) = &mut self.state.rotation else {
+            return;
+        };
+        let is_free = |site: &&SiteName| !rotation.visits.contains_key(*site);
+        let sites: Vec<SiteName> = plan.sites().filter(is_free).cloned().collect();
+        for wave in rotation.plan.waves.iter_mut().skip(rotation.wave) {
+            wave.retain(|site| !sites.contains(site));
+        }
+        for site in &sites {
+            rotation.ended.remove(site);
+            rotation.asked.insert(site.clone(), plan.clone());
+        }
+        let next = (rotation.wave + 1).min(rotation.plan.waves.len());
+        rotation
+            .plan
+            .waves
+            .splice(next..next, sites.into_iter().map(|site| vec![site]));
+    }
+
+    /// The first reason counts. What wants to leave DNS and was not sent does not leave any more.
+    pub(super) fn end_with(&mut self, ending: Ending) {
+        let Some(rotation) = &mut self.state.rotation else {
+            return;
+        };
+        rotation.ending.get_or_insert(ending);
+        let is_idle = rotation.visits.is_empty();
+        let is_dropped = match self.state.lane.intent() {
+            Some(Intent::Acquire) => is_idle,
+            Some(Intent::Withdraw { .. } | Intent::Hold { .. }) => true,
+            Some(Intent::Dirty { site }) => {
+                rotation.visits.get(site).is_some_and(Visit::can_go_back)
+            }
+            Some(
+                Intent::Refresh
+                | Intent::Restore { .. }
+                | Intent::Clean { .. }
+                | Intent::PutBack { .. }
+                | Intent::WithdrawAgain { .. }
+                | Intent::Expel { .. }
+                | Intent::Cordon { .. }
+                | Intent::Uncordon { .. }
+                | Intent::Release,
+            )
+            | None => false,
+        };
+        if is_dropped {
+            self.let_go();
+        }
+    }
+
+    pub(super) fn wave_ended(&mut self, wave: usize) {
+        if let Some(rotation) = &mut self.state.rotation {
+            rotation.wave = wave + 1;
+            rotation.others.clear();
+        }
+    }
+
+    pub(super) fn ended(&mut self, end: &RotationEnd) {
+        if let Some(rotation) = &mut self.state.rotation {
+            rotation.end = Some(end.clone());
+            rotation.prefetch.clear();
+            rotation.others.clear();
+        }
+        self.state.lane = Lane::Free;
+    }
+
+    pub(super) fn visit_started(
+        &mut self,
+        site: &SiteName,
+        kind: VisitKind,
+        scale: &BTreeMap<String, u32>,
+    ) {
+        let Some(mut rotation) = self.state.rotation.take() else {
+            return;
+        };
+        let mut visit = self.new_visit(site, kind, scale);
+        let (ctx, now) = (self.ctx, self.now);
+        let plan = rotation.plan_of(site);
+        visit.begin(&mut Turn {
+            state: self.state,
+            ctx,
+            plan,
+            now,
+        });
+        rotation.visits.insert(site.clone(), visit);
+        self.state.rotation = Some(rotation);
+    }
+
+    pub(super) fn visit_ended(
+        &mut self,
+        site: &SiteName,
+        end: VisitEnd,
+        problem: Option<&Problem>,
+    ) {
+        if let Some(rotation) = &mut self.state.rotation {
+            rotation.visits.remove(site);
+            rotation.ended.insert(site.clone(), (end, problem.cloned()));
+        }
+        self.watch_others();
+    }
+
+    pub(super) fn other_failed(&mut self, site: &SiteName, problems: &[Problem]) {
+        if let Some(rotation) = &mut self.state.rotation {
+            rotation.others.remove(site);
+        }
+        let first = problems.first().map_or("", |problem| problem.what.as_str());
+        let cause = Problem {
+            what: format!("{site} stopped answering while another site was out: {first}"),
+            cure: format!(
+                "look at {site}: `cleanslate status`; where more sites seem to fail, suspect this \
+                 machine's own way to them first: nothing was taken out for it"
+            ),
+            is_transient: false,
+        };
+        self.end_with(Ending::Halted {
+            cause,
+            site: Some(site.clone()),
+        });
+    }
+
+    /// Sites in service are watched while a visited one is out and could still go back.
+    pub(super) fn watch_others(&mut self) {
+        let Some(mut rotation) = self.state.rotation.take() else {
+            return;
+        };
+        let can_go_back = rotation.visits.values().any(Visit::is_out_and_whole);
+        let is_watched = can_go_back && !rotation.is_ending() && rotation.plan.mode == Mode::Rotate;
+        if !is_watched {
+            rotation.others.clear();
+        } else if rotation.others.is_empty() {
+            for site in self.serving(&rotation) {
+                rotation.others.insert(site, self.state.mint());
+            }
+        }
+        self.state.rotation = Some(rotation);
+    }
+
+    fn serving(&self, rotation: &Rotation) -> BTreeSet<SiteName> {
+        let cordoned = self.state.marker.as_ref().map(|marker| &marker.cordon);
+        let is_serving = |site: &&SiteName| {
+            let view = self.state.view.as_ref();
+            let presence = view.map(|view| presence(self.ctx.fleet, view, site));
+            let is_in = presence.is_some_and(|presence| presence != Presence::None);
+            is_in
+                && cordoned.is_none_or(|cordoned| !cordoned.contains(*site))
+                && !rotation.visits.contains_key(*site)
+        };
+        self.ctx
+            .fleet
+            .sites
+            .keys()
+            .filter(is_serving)
+            .cloned()
+            .collect()
+    }
+
+    fn new_visit(
+        &mut self,
+        site: &SiteName,
+        kind: VisitKind,
+        scale: &BTreeMap<String, u32>,
+    ) -> Visit {
+        Visit {
+            site: site.clone(),
+            kind,
+            began: self.now.wall,
+            step_since: self.now.wall,
+            stage: Stage::Readying,
+            hosts: BTreeMap::new(),
+            attempt: 1,
+            writes: 0,
+            looks_behind: 0,
+            remakes: 0,
+            taken: BTreeSet::new(),
+            taking: BTreeSet::new(),
+            ttl: self.ctx.ttl_high.max(self.ctx.fleet.dns.ttl),
+            answering: BTreeSet::new(),
+            looked: self.now.mono,
+            is_sick: false,
+            condemned: BTreeSet::new(),
+            serving: BTreeMap::new(),
+            evidence: EvidenceWork::NotAsked,
+            drained: None,
+            is_touched: self.state.is_dirty(site),
+            is_before_done: false,
+            measure: self.state.mint(),
+            scale_from: scale.clone(),
+            out_since: None,
+            recreate_since: None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a person or the schedule asks: taken, or rejected with the reason.
+use super::event::Event;
+use super::input::Command;
+use super::intent::Intent;
+use super::machine::Rejection;
+use super::outcome::Problem;
+use super::plan::Plan;
+use super::state::{Rotation, State};
+
+/// The facts that follow from a command.
+///
+/// # Errors
+/// [`Rejection`] where the state does not allow it: nothing is recorded then.
+pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rejection> {
+    let running = state.running();
+    match command {
+        Command::Begin { plan } => match running {
+            None => Ok(vec![Event::Planned {
+                plan: (**plan).clone(),
+            }]),
+            Some(rotation) => Err(rejected(
+                format!("rotation {} is running", rotation.plan.id),
+                "wait for it, or `cleanslate abort`",
+            )),
+        },
+        Command::Abort { actor, reason } => {
+            being(running)?;
+            Ok(vec![Event::AbortRequested {
+                actor: actor.clone(),
+                reason: reason.clone(),
+            }])
+        }
+        Command::Supersede => {
+            being(running)?;
+            Ok(vec![Event::AbortRequested {
+                actor: "cleanslate".to_owned(),
+                reason: Some("superseded".to_owned()),
+            }])
+        }
+        Command::QueueRebuild { plan } => queued(being(running)?, plan),
+        Command::Write { intent } => written(being(running)?, intent),
+    }
+}
+
+/// A rebuild follows the visits in hand; a site in hand is not asked for twice.
+fn queued(rotation: &Rotation, plan: &Plan) -> Result<Vec<Event>, Rejection> {
+    if rotation.is_ending() || rotation.is_over() {
+        return Err(rejected(
+            "the rotation is ending".to_owned(),
+            "ask again when it has ended",
+        ));
+    }
+    if let Some(site) = plan
+        .sites()
+        .find(|site| rotation.visits.contains_key(*site))
+    {
+        return Err(rejected(
+            format!("{site} is being visited"),
+            "wait for the visit to end, or `cleanslate abort`",
+        ));
+    }
+    Ok(vec![Event::RebuildQueued { plan: plan.clone() }])
+}
+
+/// The marker's lists can change at any time. Whoever wants a site out of DNS wants the floor
+/// asked first, and that takes a visit.
+fn written(rotation: &Rotation, intent: &Intent) -> Result<Vec<Event>, Rejection> {
+    match intent {
+        Intent::Cordon { .. } | Intent::Uncordon { .. } if rotation.is_over() => Err(rejected(
+            "the rotation is ending".to_owned(),
+            "ask again when it has ended",
+        )),
+        Intent::Cordon { .. } | Intent::Uncordon { .. } => Ok(vec![Event::WriteRequested {
+            intent: intent.clone(),
+        }]),
+        Intent::Acquire
+        | Intent::Refresh
+        | Intent::Withdraw { .. }
+        | Intent::Dirty { .. }
+        | Intent::Restore { .. }
+        | Intent::Clean { .. }
+        | Intent::PutBack { .. }
+        | Intent::WithdrawAgain { .. }
+        | Intent::Expel { .. }
+        | Intent::Hold { .. }
+        | Intent::Release => Err(rejected(
+            format!("{intent:?} cannot be asked for while a rotation runs"),
+            "wait for it, or `cleanslate abort`",
+        )),
+    }
+}
+
+fn being(running: Option<&Rotation>) -> Result<&Rotation, Rejection> {
+    let none = || {
+        rejected(
+            "no rotation is running".to_owned(),
+            "see `cleanslate status`",
+        )
+    };
+    running.ok_or_else(none)
+}
+
+fn rejected(what: String, cure: &str) -> Rejection {
+    Rejection {
+        problem: Problem {
+            what,
+            cure: cure.to_owned(),
+            is_transient: true,
+        },
+    }
+}

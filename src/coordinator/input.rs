@@ -1,0 +1,51 @@
+//! What the machine learns.
+use super::intent::Intent;
+use super::outcome::Outcome;
+use super::plan::Plan;
+use crate::model::id::{SiteName, Token};
+use crate::model::image::{Digest, ImageRef};
+
+/// Anything that may change a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A process owns the store and has replayed the journal.
+    Started,
+    Command(Command),
+    /// The answer to an effect. One whose token is not awaited is late, and is dropped.
+    Outcome {
+        token: Token,
+        outcome: Outcome,
+    },
+    /// A tag moved after its digest was pinned.
+    TagsMoved {
+        moved: std::collections::BTreeMap<ImageRef, Digest>,
+    },
+}
+
+/// What a person or the schedule asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Begins a rotation, planned before.
+    Begin { plan: Box<Plan> },
+    Abort {
+        actor: String,
+        reason: Option<String>,
+    },
+    /// While a rotation runs: this site is rebuilt after the visits in hand.
+    QueueRebuild { plan: Box<Plan> },
+    /// While a rotation runs: a change of the marker's lists, or a withdrawal.
+    Write { intent: Intent },
+    /// Whatever was interrupted is brought to safety and not continued.
+    Supersede,
+}
+
+impl Command {
+    /// The site it is about.
+    pub fn site(&self) -> Option<&SiteName> {
+        match self {
+            Command::Write { intent } => intent.site(),
+            Command::QueueRebuild { plan } => plan.sites().next(),
+            Command::Begin { .. } | Command::Abort { .. } | Command::Supersede => None,
+        }
+    }
+}

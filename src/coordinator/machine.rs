@@ -1,0 +1,222 @@
+//! `decide`, `commit`, `outstanding`: the machine's whole interface.
+use std::collections::BTreeSet;
+
+use super::context::Context;
+use super::effect::Effect;
+use super::event::Event;
+use super::input::Input;
+use super::outcome::{Outcome, Problem};
+use super::state::{Hold, State};
+use super::visit::{self, Story};
+use super::{awaited, command, lane, rotation};
+use crate::model::fleet::Fleet;
+use crate::model::id::{HolderId, Token};
+use crate::model::playbook::Playbook;
+use crate::model::time::{Now, Ttl};
+
+/// The coordinator: state, and the configuration of the rotation in hand.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    fleet: Fleet,
+    playbook: Playbook,
+    holder: HolderId,
+    ttl_high: Ttl,
+    state: State,
+    released: BTreeSet<Token>,
+}
+
+/// Facts that follow from one input, not yet durable.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a decision has no effect until it is committed"]
+pub struct Decision {
+    pub events: Vec<Event>,
+}
+
+/// An input that the state does not allow: nothing was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    pub problem: Problem,
+}
+
+/// More facts than can follow from one input: a rule that undoes what another does.
+const MOST_EVENTS: usize = 10_000;
+
+impl Coordinator {
+    /// A machine with nothing behind it.
+    pub fn new(fleet: Fleet, playbook: Playbook, holder: HolderId, ttl_high: Ttl) -> Coordinator {
+        let (state, released) = (State::default(), BTreeSet::new());
+        Coordinator {
+            fleet,
+            playbook,
+            holder,
+            ttl_high,
+            state,
+            released,
+        }
+    }
+
+    /// Takes in the configuration of the next rotation. Only between rotations.
+    pub fn configure(&mut self, fleet: Fleet, playbook: Playbook, ttl_high: Ttl) {
+        self.fleet = fleet;
+        self.playbook = playbook;
+        self.ttl_high = ttl_high;
+    }
+
+    /// Begins from what lasted.
+    pub fn remember(&mut self, state: State) {
+        self.state = state;
+    }
+
+    /// Rebuilds the state from the journal; no effects are run.
+    pub fn replay(&mut self, events: impl IntoIterator<Item = (Event, Now)>) {
+        for (event, at) in events {
+            self.apply(&event, at);
+        }
+    }
+
+    /// Everything that follows from the journal.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The configuration of the rotation in hand.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            fleet: &self.fleet,
+            playbook: &self.playbook,
+            holder: &self.holder,
+            ttl_high: self.ttl_high,
+        }
+    }
+
+    /// What follows from one input. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Rejection`] where the state does not allow it.
+    pub fn decide(&self, input: &Input, now: Now) -> Result<Decision, Rejection> {
+        let ctx = self.context();
+        let mut next = self.react(input, now)?;
+        let mut events = Vec::new();
+        if next.is_empty() {
+            return Ok(Decision { events });
+        }
+        let mut state = self.state.clone();
+        while !next.is_empty() && events.len() < MOST_EVENTS {
+            for event in next.drain(..) {
+                state.apply(&ctx, &event, now);
+                events.push(event);
+            }
+            next = rotation::advance(&state, &ctx, now);
+        }
+        debug_assert!(
+            events.len() < MOST_EVENTS,
+            "facts follow each other for ever"
+        );
+        Ok(Decision { events })
+    }
+
+    /// Makes a decision durable with `journal`, then true, and only then hands out the effects
+    /// that may start.
+    ///
+    /// # Errors
+    /// Whatever `journal` returns; the machine is then as it was, and must not be used further.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a decision is committed once"
+    )]
+    pub fn commit<E>(
+        &mut self,
+        decision: Decision,
+        now: Now,
+        journal: impl FnOnce(&[Event]) -> Result<(), E>,
+    ) -> Result<Vec<Effect>, E> {
+        if decision.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        journal(&decision.events)?;
+        for event in &decision.events {
+            self.apply(event, now);
+        }
+        Ok(self.release(now))
+    }
+
+    /// The effects that may start and were not handed out yet in this process. After a replay
+    /// this is how work is taken up again.
+    pub fn release(&mut self, now: Now) -> Vec<Effect> {
+        let awaited = self.awaited();
+        let tokens: BTreeSet<Token> = awaited.iter().map(|effect| effect.token).collect();
+        self.released.retain(|token| tokens.contains(token));
+        let may_start: Vec<Effect> = awaited
+            .into_iter()
+            .filter(|effect| !self.released.contains(&effect.token))
+            .filter(|effect| awaited::may_start(&self.state, &effect.request, now))
+            .collect();
+        self.released
+            .extend(may_start.iter().map(|effect| effect.token));
+        may_start
+    }
+
+    /// The tokens whose effects are still awaited; anything else in flight is called off.
+    pub fn awaited_tokens(&self) -> BTreeSet<Token> {
+        self.awaited()
+            .into_iter()
+            .map(|effect| effect.token)
+            .collect()
+    }
+
+    /// Every effect the state awaits: a function of the state alone.
+    pub fn awaited(&self) -> Vec<Effect> {
+        awaited::awaited(&self.state, &self.context())
+    }
+
+    fn apply(&mut self, event: &Event, now: Now) {
+        let ctx = Context {
+            fleet: &self.fleet,
+            playbook: &self.playbook,
+            holder: &self.holder,
+            ttl_high: self.ttl_high,
+        };
+        self.state.apply(&ctx, event, now);
+    }
+
+    fn react(&self, input: &Input, now: Now) -> Result<Vec<Event>, Rejection> {
+        match input {
+            Input::Started => Ok(vec![Event::Started]),
+            Input::Command(command) => command::accept(&self.state, command),
+            Input::Outcome { token, outcome } => Ok(self.heard(*token, outcome, now)),
+            Input::TagsMoved { moved } => Ok(vec![Event::TagMoved {
+                moved: moved.clone(),
+            }]),
+        }
+    }
+
+    /// What an answer means to whoever awaits its token; nothing where nobody does.
+    fn heard(&self, token: Token, outcome: &Outcome, now: Now) -> Vec<Event> {
+        let (state, ctx) = (&self.state, &self.context());
+        let Some(rotation) = state.running() else {
+            return Vec::new();
+        };
+        if state.lane.token() == Some(token) {
+            return lane::react(state, ctx, outcome, now);
+        }
+        if let Hold::Held { refresh, .. } = &state.hold
+            && refresh.token == token
+        {
+            return vec![Event::RefreshDue];
+        }
+        for visit in rotation.visits.values() {
+            let story = Story {
+                state,
+                ctx,
+                rotation,
+                visit,
+                now,
+            };
+            let events = visit::react(&story, token, outcome);
+            if !events.is_empty() {
+                return events;
+            }
+        }
+        rotation::react(rotation, token, outcome)
+    }
+}

@@ -1,0 +1,237 @@
+//! The plan of a rotation: sites, waves and pinned digests, settled before anything happens.
+mod pins;
+mod sites;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::Problem;
+use super::safety::{Feet, own_feet};
+use crate::model::fleet::Fleet;
+use crate::model::id::{Channel, Epoch, HostName, PlaybookName, RotationId, SiteName};
+use crate::model::image::{Digest, ImageRef, Pins};
+use crate::model::marker::Marker;
+use crate::model::playbook::Playbook;
+
+/// What a rotation will do, with nothing left to choose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub id: RotationId,
+    pub playbook: PlaybookName,
+    pub mode: Mode,
+    /// Sites of one wave are visited together.
+    pub waves: Vec<Vec<SiteName>>,
+    pub pins: Pins,
+    /// The highest epoch label seen on any engine of the fleet.
+    pub highest_epoch: Epoch,
+    pub options: Options,
+    pub actor: String,
+    pub reason: Option<String>,
+}
+
+/// What kind of rotation it is: they differ in where a visit begins and how it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Every site of the playbook, in service.
+    Rotate,
+    /// One site now, sick or not.
+    Rebuild,
+    /// Puts one site in as it stands, verified unless `unverified`.
+    Restore { unverified: bool },
+    /// Brings back what the marker calls out or dirty.
+    Recover,
+    /// Takes one site out of DNS, and leaves its containers alone.
+    Withdraw,
+    /// Only changes the marker's list of cordoned sites.
+    Cordon { cordoned: bool },
+    /// Only takes the marker over.
+    TakeOver,
+}
+
+/// What a person said beyond the plan. Each is audited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Hosts that are not touched; their addresses stay out.
+    pub without: BTreeSet<HostName>,
+    /// Name servers that are not asked.
+    pub without_ns: BTreeSet<SocketAddr>,
+    pub below_floor: bool,
+    /// A site that was found out of DNS is put in when it is verified.
+    pub restore: bool,
+    #[serde(default)]
+    pub kept: Kept,
+    /// Takes over another holder's marker at once.
+    pub take_over: bool,
+    /// How long to wait for another holder's marker, in seconds.
+    pub wait_s: u64,
+}
+
+/// What a rotation does to the kept services of the sites it visits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// They are not stopped.
+    #[default]
+    Stay,
+    /// They are recreated like all others, this once.
+    Recreated,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    pub id: RotationId,
+    pub mode: Mode,
+    /// `None`: what the playbook says.
+    pub sites: Option<Vec<SiteName>>,
+    pub options: Options,
+    pub actor: String,
+    pub reason: Option<String>,
+}
+
+/// What was seen of the world before planning.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    pub marker: Option<Marker>,
+    pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
+    pub highest_epoch: Epoch,
+    pub feet: Feet,
+}
+
+/// Why there is no plan: every reason, never just the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    pub reasons: Vec<Problem>,
+    /// Whether later may do (a registry that does not answer), or a rule or the configuration
+    /// said no.
+    pub is_transient: bool,
+}
+
+/// Settles sites, order, waves and digests. Sites that the marker calls out come first.
+///
+/// # Errors
+/// [`Blocked`] with every reason: an unknown or cordoned site, an image that no registry has, a
+/// service that the visit itself stands on.
+pub fn plan(
+    fleet: &Fleet,
+    playbook: &Playbook,
+    wish: Wish,
+    survey: &Survey,
+) -> Result<Plan, Blocked> {
+    let mut reasons = Vec::new();
+    let sites = sites::chosen(fleet, playbook, &wish, survey, &mut reasons);
+    let recreated = sites::recreated(&sites, playbook, &wish.mode, survey);
+    let fleet = &wish.options.kept.treat(fleet.clone(), &sites);
+    let pins = pins::pins(fleet, &recreated, &wish, survey, &mut reasons);
+    let strays = playbook.recreate.strays;
+    for site in &recreated {
+        for reason in own_feet(fleet, site, &survey.feet, strays) {
+            // What is not known of the servers is no other at the next site.
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+    }
+    unknown_hosts(fleet, &sites, &wish.options, &mut reasons);
+    if !reasons.is_empty() {
+        let is_transient = reasons.iter().all(|reason| reason.is_transient);
+        return Err(Blocked {
+            reasons,
+            is_transient,
+        });
+    }
+    Ok(Plan {
+        id: wish.id,
+        playbook: playbook.name.clone(),
+        mode: wish.mode,
+        waves: sites::waves(sites, playbook, survey),
+        pins,
+        highest_epoch: survey.highest_epoch,
+        options: wish.options,
+        actor: wish.actor,
+        reason: wish.reason,
+    })
+}
+
+/// Whether such a rotation destroys and recreates containers by itself. A dirty site is recreated
+/// in every mode: it returns no other way.
+pub fn recreates(playbook: &Playbook, mode: &Mode) -> bool {
+    match mode {
+        Mode::Rotate | Mode::Rebuild => playbook.recreate.containers,
+        Mode::Restore { .. }
+        | Mode::Recover
+        | Mode::Withdraw
+        | Mode::Cordon { .. }
+        | Mode::TakeOver => false,
+    }
+}
+
+impl Kept {
+    /// The fleet as it is treated when these sites are visited.
+    fn treat<'a>(self, fleet: Fleet, sites: impl IntoIterator<Item = &'a SiteName>) -> Fleet {
+        match self {
+            Kept::Stay => fleet,
+            Kept::Recreated => sites.into_iter().fold(fleet, Fleet::with_kept_lifted),
+        }
+    }
+}
+
+impl Plan {
+    /// The fleet as this plan treats it: the coordinator and the adapters of its rotation are made
+    /// for this one, whenever it is gone on with.
+    pub fn treat(&self, fleet: Fleet) -> Fleet {
+        self.options.kept.treat(fleet, self.sites())
+    }
+
+    /// Every site, in order.
+    pub fn sites(&self) -> impl Iterator<Item = &SiteName> {
+        self.waves.iter().flatten()
+    }
+
+    /// The pinned digest of each image, by the channel of the sites that run it.
+    pub fn digests_by_channel(&self, fleet: &Fleet) -> BTreeMap<Channel, Pins> {
+        let mut by_channel: BTreeMap<Channel, Pins> = BTreeMap::new();
+        let sites = self.sites().filter_map(|name| fleet.sites.get(name));
+        for host in sites.flat_map(|site| &site.hosts) {
+            let pins = by_channel.entry(host.channel.clone()).or_default();
+            let pinned = host
+                .images()
+                .into_iter()
+                .filter_map(|image| self.pins.get(&image).map(|digest| (image, digest.clone())));
+            pins.extend(pinned);
+        }
+        by_channel
+    }
+}
+
+fn unknown_hosts(fleet: &Fleet, sites: &[SiteName], options: &Options, reasons: &mut Vec<Problem>) {
+    let known: BTreeSet<&HostName> = sites
+        .iter()
+        .filter_map(|site| fleet.sites.get(site))
+        .flat_map(|site| site.hosts.iter().map(|host| &host.name))
+        .collect();
+    for host in options.without.iter().filter(|host| !known.contains(host)) {
+        reasons.push(Problem {
+            what: format!("--without {host}: no host of that name is visited"),
+            cure: format!("use one of: {}", listed(known.iter().copied())),
+            is_transient: false,
+        });
+    }
+    if !known.is_empty() && known.iter().all(|host| options.without.contains(*host)) {
+        reasons.push(Problem {
+            what: "--without leaves out every host".to_owned(),
+            cure: "leave at least one host to rebuild, or take the site out with `withdraw`"
+                .to_owned(),
+            is_transient: false,
+        });
+    }
+}
+
+fn listed<'a, T: ToString + 'a>(names: impl Iterator<Item = &'a T>) -> String {
+    names
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

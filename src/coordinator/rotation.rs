@@ -1,0 +1,133 @@
+//! The rotation as a whole: what starts next, and how it ends.
+use std::collections::BTreeMap;
+
+use super::context::Context;
+use super::event::{Event, RotationEnd, VisitKind};
+use super::outcome::{EngineOutcome, Outcome, ProbeOutcome};
+use super::plan::{Mode, Plan};
+use super::safety::{self, Presence};
+use super::state::{Ending, Hold, Lane, Rotation, State};
+use super::visit::Story;
+use super::{lane, visit};
+use crate::model::id::{SiteName, Token};
+use crate::model::time::Now;
+
+/// The next facts that follow by themselves; none when everything waits for something.
+pub(crate) fn advance(state: &State, ctx: &Context<'_>, now: Now) -> Vec<Event> {
+    let Some(rotation) = state.running() else {
+        return Vec::new();
+    };
+    if state.held().is_some() || rotation.has_lost() {
+        for visit in rotation.visits.values() {
+            let events = visit::advance(&Story {
+                state,
+                ctx,
+                rotation,
+                visit,
+                now,
+            });
+            if !events.is_empty() {
+                return events;
+            }
+        }
+    }
+    let next = next_visit(state, ctx, rotation).or_else(|| ended(state, rotation));
+    next.or_else(|| lane::begin(state)).into_iter().collect()
+}
+
+/// What an answer means to the rotation itself, apart from its visits and the lane.
+pub(crate) fn react(rotation: &Rotation, token: Token, outcome: &Outcome) -> Vec<Event> {
+    if let Some(((site, host), _)) = rotation.prefetch.iter().find(|(_, t)| **t == token) {
+        let (site, host) = (site.clone(), host.clone());
+        let problem = outcome.engine().and_then(EngineOutcome::problem).cloned();
+        return vec![Event::Prefetched {
+            site,
+            host,
+            problem,
+        }];
+    }
+    let other = rotation
+        .others
+        .iter()
+        .find(|(_, awaited)| **awaited == token);
+    match (other, outcome) {
+        (Some((site, _)), Outcome::Probe(ProbeOutcome::Failing { problems })) => {
+            let (site, problems) = (site.clone(), problems.clone());
+            vec![Event::OtherSiteFailed { site, problems }]
+        }
+        (_, _) => Vec::new(),
+    }
+}
+
+/// A wave's sites begin together, and the next wave when all of them have ended.
+fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation) -> Option<Event> {
+    if !rotation.has_acquired || state.held().is_none() || rotation.is_ending() {
+        return None;
+    }
+    let wave = rotation.plan.waves.get(rotation.wave)?;
+    let is_over = |site: &SiteName| rotation.ended.contains_key(site);
+    if wave.iter().all(is_over) {
+        return Some(Event::WaveEnded {
+            wave: rotation.wave,
+        });
+    }
+    let waiting = |site: &&SiteName| !is_over(site) && !rotation.visits.contains_key(*site);
+    let site = wave.iter().find(waiting)?;
+    Some(Event::VisitStarted {
+        site: site.clone(),
+        kind: kind_of(state, ctx, rotation.plan_of(site), site),
+        scale: BTreeMap::new(),
+    })
+}
+
+/// Where the visit of a site begins, by what was asked, and by where marker and DNS say it is.
+pub(crate) fn kind_of(state: &State, ctx: &Context<'_>, plan: &Plan, site: &SiteName) -> VisitKind {
+    let view = state.view.as_ref();
+    let presence = view.map(|view| safety::presence(ctx.fleet, view, site));
+    let is_in = presence.is_some_and(|presence| presence != Presence::None);
+    let is_owed = state
+        .marker
+        .as_ref()
+        .is_some_and(|marker| marker.out.contains(site));
+    match &plan.mode {
+        Mode::Cordon { .. } | Mode::TakeOver => VisitKind::MarkerOnly,
+        Mode::Withdraw => VisitKind::WithdrawOnly,
+        Mode::Restore { unverified: true } => VisitKind::AsItStands,
+        // Dirty, it returns by being recreated only; in DNS by somebody's hand, it leaves first.
+        Mode::Restore { unverified: false } | Mode::Recover if state.is_dirty(site) => {
+            if is_in {
+                VisitKind::Rebuild
+            } else {
+                VisitKind::Quarantined
+            }
+        }
+        Mode::Restore { unverified: false } | Mode::Recover => VisitKind::AsItStands,
+        Mode::Rebuild if is_in => VisitKind::Rebuild,
+        Mode::Rotate if is_in => VisitKind::InService,
+        Mode::Rotate | Mode::Rebuild if is_owed => VisitKind::Quarantined,
+        Mode::Rotate | Mode::Rebuild => VisitKind::FoundOut,
+    }
+}
+
+/// The end, once the marker was given back (or was never to be had).
+fn ended(state: &State, rotation: &Rotation) -> Option<Event> {
+    if !rotation.visits.is_empty() {
+        return None;
+    }
+    let end = match &rotation.ending {
+        Some(Ending::Deposed { why }) => RotationEnd::Deposed { why: why.clone() },
+        Some(Ending::NotAcquired { why }) => RotationEnd::NotAcquired { why: why.clone() },
+        Some(Ending::Halted { .. }) if has_let_go(state, rotation) => RotationEnd::Halted,
+        Some(Ending::Aborted { reason }) if has_let_go(state, rotation) => RotationEnd::Aborted {
+            reason: reason.clone(),
+        },
+        None if rotation.is_released => RotationEnd::Completed,
+        Some(Ending::Halted { .. } | Ending::Aborted { .. }) | None => return None,
+    };
+    Some(Event::Ended { end })
+}
+
+fn has_let_go(state: &State, rotation: &Rotation) -> bool {
+    let is_idle = state.hold == Hold::None && state.lane == Lane::Free;
+    rotation.is_released || (is_idle && !rotation.has_held)
+}

@@ -1,0 +1,76 @@
+//! Who holds the marker, and whether it is as we left it.
+use super::Refusal;
+use crate::model::fleet::Fleet;
+use crate::model::marker::Marker;
+use crate::model::rrset::{MarkerSeen, ZoneView};
+
+/// The one marker that stands at every record, or none.
+///
+/// # Errors
+/// Where the records disagree, or something else stands at a marker's name.
+pub fn one_marker(fleet: &Fleet, view: &ZoneView) -> Result<Option<Marker>, Refusal> {
+    let mut found: Option<(String, Option<Marker>)> = None;
+    for record in fleet.dns.records.keys() {
+        let here = match view.markers.get(record) {
+            Some(MarkerSeen::Here(marker)) => Some(marker.clone()),
+            Some(MarkerSeen::Absent) | None => None,
+            Some(MarkerSeen::Foreign { texts, why }) => {
+                return Err(Refusal::new(
+                    "compare-and-swap",
+                    format!(
+                        "the TXT records at {} are no marker: {why} ({texts:?})",
+                        record.marker()
+                    ),
+                    "remove the TXT records that are not cleanslate's from that name",
+                ));
+            }
+        };
+        match &found {
+            None => found = Some((record.marker(), here)),
+            Some((other, first)) if *first != here => {
+                return Err(Refusal {
+                    rule: "compare-and-swap".to_owned(),
+                    why: format!("the markers at {other} and {} differ", record.marker()),
+                    cure: "if a record was added to site.toml, copy the other record's marker to \
+                           it once (`dig TXT`, then `nsupdate`); else somebody edited one of them: \
+                           `cleanslate take-over --reason TEXT` after a look"
+                        .to_owned(),
+                    is_transient: true,
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    let marker = found.and_then(|(_, marker)| marker);
+    match &marker {
+        Some(marker) if marker.fleet != fleet.name => Err(Refusal::new(
+            "one rotation",
+            format!(
+                "the marker belongs to fleet {}, this is {}",
+                marker.fleet, fleet.name
+            ),
+            "two fleets cannot share a record: give one of them another record or the same name",
+        )),
+        Some(_) | None => Ok(marker),
+    }
+}
+
+/// How a marker that was read stands to the one this coordinator wrote last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is ours, unchanged.
+    Ours,
+    /// Somebody else changed it after us.
+    Deposed,
+    /// It is older than ours, or gone: the zone went backwards.
+    Backwards,
+}
+
+/// Compares the marker on the primary with the last one that was proven to be ours.
+pub fn standing(ours: &Marker, seen: Option<&Marker>) -> Standing {
+    match seen {
+        Some(seen) if seen == ours => Standing::Ours,
+        Some(seen) if (seen.epoch, seen.seq) > (ours.epoch, ours.seq) => Standing::Deposed,
+        Some(_) | None => Standing::Backwards,
+    }
+}

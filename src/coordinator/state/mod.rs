@@ -1,0 +1,151 @@
+//! What the machine remembers. A waiting state names the effects it awaits, by token.
+mod host;
+mod lane;
+mod rotation;
+mod stage;
+mod visit;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use host::HostWork;
+pub use lane::{Flight, Lane};
+pub use rotation::{Ending, Rotation};
+pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait};
+pub use visit::{EvidenceWork, Visit};
+
+use crate::model::id::{Epoch, Nonce, SiteName, Token};
+use crate::model::image::Pins;
+use crate::model::marker::Marker;
+use crate::model::rrset::{RecordName, ZoneView};
+use crate::model::time::Mono;
+
+/// Everything that follows from the journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Tokens minted so far.
+    pub tokens: u64,
+    /// The highest epoch this store has held.
+    pub epoch: Epoch,
+    /// The last marker that was proven to stand on the primary, and what stood with it.
+    pub marker: Option<Marker>,
+    pub view: Option<ZoneView>,
+    pub hold: Hold,
+    pub lane: Lane,
+    pub rotation: Option<Rotation>,
+    /// The digests that last passed at each site.
+    pub last_good: BTreeMap<SiteName, Pins>,
+    /// Addresses that stay out because their host was left out by name.
+    pub left_out: BTreeMap<SiteName, BTreeSet<(RecordName, IpAddr)>>,
+    /// Sites out of DNS whose drain this store has seen to its end: they have no users.
+    pub drained: BTreeSet<SiteName>,
+}
+
+/// Whether the marker is ours.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Hold {
+    #[default]
+    None,
+    /// `nonce` is that of the marker that began it.
+    Held {
+        epoch: Epoch,
+        nonce: Nonce,
+        /// When the change that renewed it last was decided.
+        refreshed: Mono,
+        refresh: Wait,
+    },
+}
+
+/// A time that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wait {
+    pub token: Token,
+    pub until: Mono,
+    pub is_over: bool,
+}
+
+impl State {
+    /// The rotation that has not ended.
+    pub fn running(&self) -> Option<&Rotation> {
+        self.rotation
+            .as_ref()
+            .filter(|rotation| rotation.end.is_none())
+    }
+
+    /// The epoch and nonce of the hold, where the marker is ours.
+    pub fn held(&self) -> Option<(Epoch, &Nonce)> {
+        match &self.hold {
+            Hold::Held { epoch, nonce, .. } => Some((*epoch, nonce)),
+            Hold::None => None,
+        }
+    }
+
+    /// Whether the last marker calls `site` dirty.
+    pub(crate) fn is_dirty(&self, site: &SiteName) -> bool {
+        self.marker
+            .as_ref()
+            .is_some_and(|marker| marker.dirty.contains(site))
+    }
+
+    /// Whether the last marker says that a visit owes `site`: it is out or dirty.
+    pub(crate) fn is_owed(&self, site: &SiteName) -> bool {
+        let owes = |marker: &Marker| marker.out.contains(site) || marker.dirty.contains(site);
+        self.marker.as_ref().is_some_and(owes)
+    }
+
+    /// A token nobody else has.
+    pub(crate) fn mint(&mut self) -> Token {
+        self.tokens += 1;
+        Token(self.tokens)
+    }
+
+    /// A wait that ends at `until`.
+    pub(crate) fn wait(&mut self, until: Mono) -> Wait {
+        Wait {
+            token: self.mint(),
+            until,
+            is_over: false,
+        }
+    }
+}
+
+/// What lasts from one rotation to the next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    tokens: u64,
+    epoch: Epoch,
+    marker: Option<Marker>,
+    last_good: BTreeMap<SiteName, Pins>,
+    left_out: BTreeMap<SiteName, BTreeSet<(RecordName, IpAddr)>>,
+    #[serde(default)]
+    drained: BTreeSet<SiteName>,
+}
+
+impl From<&State> for Carried {
+    fn from(state: &State) -> Carried {
+        Carried {
+            tokens: state.tokens,
+            epoch: state.epoch,
+            marker: state.marker.clone(),
+            last_good: state.last_good.clone(),
+            left_out: state.left_out.clone(),
+            drained: state.drained.clone(),
+        }
+    }
+}
+
+impl From<Carried> for State {
+    fn from(carried: Carried) -> State {
+        State {
+            tokens: carried.tokens,
+            epoch: carried.epoch,
+            marker: carried.marker,
+            last_good: carried.last_good,
+            left_out: carried.left_out,
+            drained: carried.drained,
+            ..State::default()
+        }
+    }
+}

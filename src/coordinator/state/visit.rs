@@ -1,0 +1,133 @@
+//! One site's share of a rotation, as it stands.
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use crate::coordinator::event::{DrainReason, VisitKind};
+use crate::coordinator::intent::Intent;
+use crate::coordinator::plan::Plan;
+use crate::model::id::{ContainerId, HostName, SiteName, Token};
+use crate::model::rrset::RecordName;
+use crate::model::time::{Mono, Ttl};
+
+use super::{HostWork, Stage, Wait};
+
+/// One site's share of a rotation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visit {
+    pub site: SiteName,
+    pub kind: VisitKind,
+    pub began: Timestamp,
+    /// When its step began, for people.
+    pub step_since: Timestamp,
+    pub stage: Stage,
+    pub hosts: BTreeMap<HostName, HostWork>,
+    /// Which making of the containers this is, from 1.
+    pub attempt: u32,
+    /// Writes for this site that were refused.
+    pub writes: u32,
+    /// Last looks that found a name server behind.
+    pub looks_behind: u32,
+    /// How often this attempt made its containers anew, because the first were proofs.
+    pub remakes: u32,
+    /// Exactly what this visit took out.
+    pub taken: BTreeSet<(RecordName, IpAddr)>,
+    /// What the last UPDATE that was sent for this visit would take out.
+    pub taking: BTreeSet<(RecordName, IpAddr)>,
+    /// The largest TTL under which the old answer was served.
+    pub ttl: Ttl,
+    /// Who answered at the floor's look, and when it was asked.
+    pub answering: BTreeSet<SiteName>,
+    pub looked: Mono,
+    /// It failed its own probes when it left.
+    pub is_sick: bool,
+    /// A stop or removal may have been sent to these: never counted as good, removed again.
+    pub condemned: BTreeSet<ContainerId>,
+    /// What runs for the site since its last start.
+    pub serving: BTreeMap<HostName, Vec<ContainerId>>,
+    pub evidence: EvidenceWork,
+    pub drained: Option<DrainReason>,
+    /// The marker calls it dirty: something of it may have been stopped.
+    pub is_touched: bool,
+    pub is_before_done: bool,
+    pub measure: Token,
+    /// Running containers of each `PROJECT/SERVICE`, kept ones apart, before any was stopped.
+    pub scale_from: BTreeMap<String, u32>,
+    pub out_since: Option<Timestamp>,
+    pub recreate_since: Option<Mono>,
+}
+
+/// How far the evidence of a visit is: taken while the site drains, never waited for without end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EvidenceWork {
+    NotAsked,
+    Asked {
+        hosts: BTreeMap<HostName, Token>,
+        /// Then whatever is missing is done without.
+        until: Wait,
+    },
+    Over,
+}
+
+impl Visit {
+    /// Whether a verified site is left out of DNS: it was found out, and nobody asked.
+    pub fn stays_out(&self, plan: &Plan) -> bool {
+        self.kind == VisitKind::FoundOut && !plan.options.restore
+    }
+
+    /// Whether the site is out and nothing of it was stopped: it could go back as it is.
+    pub fn is_out_and_whole(&self) -> bool {
+        self.can_go_back() && self.stage.is_emptying()
+    }
+
+    /// Whether this visit takes the site out and nothing of it was stopped.
+    pub fn can_go_back(&self) -> bool {
+        !self.is_touched && matches!(self.kind, VisitKind::InService | VisitKind::Rebuild)
+    }
+
+    /// Whether something of the site is destroyed and made anew.
+    pub fn recreates(&self) -> bool {
+        self.hosts.values().any(|work| *work != HostWork::None)
+    }
+
+    /// Whether all evidence is taken, or done without.
+    pub fn has_evidence(&self) -> bool {
+        self.evidence == EvidenceWork::Over
+    }
+
+    /// The change of DNS that it wants at its stage.
+    pub fn wants(&self, plan: &Plan) -> Option<Intent> {
+        let site = self.site.clone();
+        match &self.stage {
+            Stage::Withdrawing => Some(Intent::Withdraw { site }),
+            Stage::Dirtying { .. } => Some(Intent::Dirty { site }),
+            Stage::Restoring if self.stays_out(plan) => Some(Intent::Clean { site }),
+            Stage::Restoring => Some(Intent::Restore { site }),
+            Stage::Expelling => Some(Intent::Expel { site }),
+            Stage::PuttingBack { .. } => Some(Intent::PutBack { site }),
+            Stage::WithdrawingAgain { .. } => Some(Intent::WithdrawAgain { site }),
+            Stage::Writing { intent } => Some(intent.clone()),
+            Stage::Readying
+            | Stage::Probing { .. }
+            | Stage::Following { .. }
+            | Stage::Draining { .. }
+            | Stage::Drained
+            | Stage::RunningBefore { .. }
+            | Stage::LastLook { .. }
+            | Stage::Clearing { .. }
+            | Stage::Starting { .. }
+            | Stage::Inspecting { .. }
+            | Stage::Verifying { .. }
+            | Stage::RestoreFollowing { .. }
+            | Stage::Soaking { .. }
+            | Stage::Pruning { .. }
+            | Stage::BackingOff { .. }
+            | Stage::PutBackFollowing { .. }
+            | Stage::Discarding { .. }
+            | Stage::OutAgain { .. }
+            | Stage::Refused { .. }
+            | Stage::RefusedWrite { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Several sites at once, and one after another.
+use super::world::{World, fleet_of, playbook, site};
+use super::{end_of, everything_is_new, is_idle_without_debts, is_unhurt, night, visit_end};
+use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
+use crate::model::fleet::Fleet;
+
+const FIVE: [&str; 5] = ["ams", "fra", "lon", "nyc", "sin"];
+
+fn five(min_in_service: u32) -> Fleet {
+    let mut fleet = fleet_of(&FIVE, 1);
+    for record in fleet.dns.records.values_mut() {
+        record.min_in_service = Some(min_in_service);
+    }
+    fleet
+}
+
+fn in_pairs() -> crate::model::playbook::Playbook {
+    let mut playbook = playbook();
+    playbook.max_unavailable = 2;
+    playbook
+}
+
+#[test]
+fn two_sites_are_visited_side_by_side_and_never_more() {
+    let mut world = World::of(five(3), in_pairs());
+    let mut machine = night(&mut world);
+    let mut most = 0;
+    while world.step(&mut machine) {
+        let rotation = machine.state().rotation.as_ref().unwrap();
+        most = most.max(rotation.visits.len());
+    }
+    assert_eq!((most, world.fewest), (2, 3));
+    assert_eq!(end_of(machine.state()), RotationEnd::Completed);
+    assert!(everything_is_new(&world) && is_idle_without_debts(&world));
+    is_unhurt(&world);
+}
+
+#[test]
+fn a_floor_that_lets_one_leave_lets_one_leave() {
+    let mut world = World::of(five(4), in_pairs());
+    let mut machine = night(&mut world);
+    world.run(&mut machine);
+    assert_eq!(world.fewest, 4);
+    assert_eq!(visit_end(machine.state(), "ams"), VisitEnd::Completed);
+    assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::Skipped);
+    assert!(is_idle_without_debts(&world));
+    is_unhurt(&world);
+}
+
+#[test]
+fn a_failure_in_one_visit_brings_the_other_to_safety() {
+    for fails in ["ams", "fra"] {
+        let mut world = World::of(five(3), in_pairs());
+        world.faults.unhealthy.insert(site(fails));
+        // The other one is slower.
+        world.delays = vec![0, 300, 20, 1_500];
+        let mut machine = night(&mut world);
+        world.run(&mut machine);
+        assert_eq!(end_of(machine.state()), RotationEnd::Halted);
+        assert_eq!(visit_end(machine.state(), fails), VisitEnd::Quarantined);
+        let other = if fails == "ams" { "fra" } else { "ams" };
+        let end = visit_end(machine.state(), other);
+        assert!(
+            matches!(end, VisitEnd::Completed | VisitEnd::PutBack),
+            "{end:?}"
+        );
+        let marker = world.marker().unwrap();
+        assert_eq!(
+            (marker.out.len(), marker.dirty.len(), marker.holder),
+            (1, 1, None)
+        );
+        assert_eq!((world.in_dns(), world.fewest), (4, 3));
+        is_unhurt(&world);
+    }
+}
+
+#[test]
+fn killed_after_every_fact_a_wave_of_two_ends_as_if_nothing_had_happened() {
+    for at in (0..200).step_by(4) {
+        let mut world = World::of(five(3), in_pairs());
+        let mut machine = night(&mut world);
+        let mut heard = 0;
+        while heard < at {
+            let before = world.journal.len();
+            if !world.step(&mut machine) {
+                assert!(at > 100);
+                return;
+            }
+            heard += usize::from(world.journal.len() > before);
+        }
+        let mut machine = world.crash();
+        world.run(&mut machine);
+        assert_eq!(
+            end_of(machine.state()),
+            RotationEnd::Completed,
+            "killed after {at}"
+        );
+        assert!(
+            everything_is_new(&world) && is_idle_without_debts(&world),
+            "killed after {at}"
+        );
+        assert_eq!(
+            (world.in_dns(), world.hurt.len()),
+            (5, 0),
+            "killed after {at}"
+        );
+        assert!(world.fewest >= 3, "killed after {at}");
+    }
+}
+
+#[test]
+fn no_visit_starts_before_the_former_wave_has_ended() {
+    let mut world = World::of(five(3), in_pairs());
+    let mut machine = night(&mut world);
+    world.run(&mut machine);
+    let mut open = 0;
+    let mut started = Vec::new();
+    for (event, _) in &world.journal {
+        if let Event::VisitStarted { site, .. } = event {
+            started.push((site.clone(), open));
+            open += 1;
+        } else if let Event::VisitEnded { .. } = event {
+            open -= 1;
+        }
+    }
+    let expected = [("ams", 0), ("fra", 1), ("lon", 0), ("nyc", 1), ("sin", 0)];
+    assert_eq!(started, expected.map(|(name, open)| (site(name), open)));
+}
