@@ -1,4 +1,5 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
 pub mod coordinator;
+pub mod dns;
 pub mod model;
 pub mod sim;
