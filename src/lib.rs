@@ -2,4 +2,5 @@
 pub mod coordinator;
 pub mod dns;
 pub mod model;
+pub mod probe;
 pub mod sim;
