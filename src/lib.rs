@@ -3,4 +3,5 @@ pub mod coordinator;
 pub mod dns;
 pub mod model;
 pub mod probe;
+pub mod registry;
 pub mod sim;
