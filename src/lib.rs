@@ -1,6 +1,7 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
 pub mod coordinator;
 pub mod dns;
+pub mod engine;
 pub mod model;
 pub mod probe;
 pub mod registry;

@@ -1,0 +1,30 @@
+//! Small specs.
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::service::{ContainerSpec, Project, Service};
+
+/// A service with one container and nothing special.
+pub(in crate::engine) fn service(name: &str, image: &str) -> Service {
+    Service {
+        name: name.parse().unwrap(),
+        image: image.parse().unwrap(),
+        follows_channel: false,
+        keep: crate::model::service::Keep::No,
+        replicas: 1,
+        depends_on: BTreeMap::new(),
+        container: ContainerSpec::default(),
+    }
+}
+
+/// A project of these services, without networks and volumes.
+pub(in crate::engine) fn project(name: &str, services: Vec<Service>) -> Project {
+    Project {
+        name: name.parse().unwrap(),
+        after: BTreeSet::new(),
+        services,
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        config_files: vec!["/srv/compose.yaml".into()],
+        working_dir: "/srv".into(),
+    }
+}
