@@ -6,3 +6,4 @@ pub mod model;
 pub mod probe;
 pub mod registry;
 pub mod sim;
+pub mod traffic;
