@@ -1,4 +1,5 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
+pub mod before;
 pub mod coordinator;
 pub mod dns;
 pub mod engine;
