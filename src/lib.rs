@@ -7,4 +7,5 @@ pub mod model;
 pub mod probe;
 pub mod registry;
 pub mod sim;
+pub mod store;
 pub mod traffic;
