@@ -1,5 +1,6 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
 pub mod before;
+pub mod config;
 pub mod coordinator;
 pub mod dns;
 pub mod engine;

@@ -1,0 +1,23 @@
+//! `site.toml`, playbooks and Compose files → model types.
+pub mod compose;
+pub mod diagnostic;
+pub mod example;
+pub mod load;
+mod playbook;
+mod reading;
+pub mod report;
+mod resolve;
+mod site;
+pub mod sources;
+mod table;
+
+pub use load::{Loaded, Options, load, load_from};
+
+#[cfg(test)]
+mod right;
+#[cfg(test)]
+mod test_folder;
+#[cfg(test)]
+mod wrong;
+#[cfg(test)]
+mod wrong_playbooks;

@@ -1,0 +1,98 @@
+//! Puts the fleet together.
+use std::collections::BTreeSet;
+
+use serde_spanned::Spanned;
+
+use super::super::diagnostic::Diagnostic;
+use super::super::reading::Reading;
+use super::super::site::SiteFile;
+use super::super::site::probe::ProbeTable;
+use super::hosts::Hosts;
+use super::{ports, records, rules};
+use crate::model::fleet::{Dns, Fleet, Probe};
+use crate::model::id::SiteName;
+use crate::model::rrset::RecordName;
+
+/// The fleet that `file` means, if its Compose files could be read; it is good only if nothing
+/// was found. Findings in Compose files are added to `elsewhere`.
+pub(crate) fn resolve(
+    file: &SiteFile,
+    reading: &mut Reading<'_>,
+    elsewhere: &mut Vec<Diagnostic>,
+) -> Option<Fleet> {
+    let sites = Hosts::new(file, reading).resolve(reading, elsewhere);
+    let probes = resolve_probes(file, reading);
+    let registries = file.registries.0.iter();
+    let registries = registries
+        .map(|(host, table)| (host.get_ref().0.clone(), table.resolve(reading)))
+        .collect();
+    let fleet = Fleet {
+        name: file.fleet.name.clone(),
+        channels: file.fleet.channels.clone(),
+        dns: resolve_dns(file, reading)?,
+        sites,
+        probes,
+        measures_traffic: file.measures_traffic,
+        registries,
+    };
+    // Names that are names of nothing make the rest look wrong too: they come first.
+    if !reading.findings.has_errors() {
+        rules::check(&fleet, file, &mut reading.findings);
+    }
+    if !reading.findings.has_errors() && !elsewhere.iter().any(Diagnostic::is_error) {
+        ports::check(&fleet, elsewhere);
+        rules::check_health(&fleet, file, &mut reading.findings);
+    }
+    Some(fleet)
+}
+
+fn resolve_dns(file: &SiteFile, reading: &mut Reading<'_>) -> Option<Dns> {
+    let table = &file.dns;
+    let records = records::resolve(file, &mut reading.findings);
+    let ttl = *table.ttl.get_ref();
+    Some(Dns {
+        server: table.server,
+        zone: table.zone.clone(),
+        ttl,
+        ttl_was: table.ttl_was.as_ref().map_or(ttl, |ttl| *ttl.get_ref()),
+        key: table.read_key(reading)?,
+        nameservers: table.nameservers.clone(),
+        records,
+    })
+}
+
+fn resolve_probes(file: &SiteFile, reading: &mut Reading<'_>) -> Vec<Probe> {
+    let mut names = BTreeSet::new();
+    for ProbeTable { name, sites, .. } in &file.probes {
+        if !names.insert(name.get_ref()) {
+            let message = format!("two probes are called {:?}", name.get_ref());
+            reading.findings.error(name.span(), message);
+        }
+        for site in sites.iter().flatten() {
+            known_site(site, file, reading);
+        }
+    }
+    file.probes
+        .iter()
+        .map(|probe| probe.resolve(reading))
+        .collect()
+}
+
+fn known_site(site: &Spanned<SiteName>, file: &SiteFile, reading: &mut Reading<'_>) {
+    let known = file.sites.0.iter().map(|(name, _)| name.get_ref());
+    super::names::check_site(site, known, &mut reading.findings);
+}
+
+/// Where a record is first named.
+pub(super) fn record_span(file: &SiteFile, record: &RecordName) -> Option<std::ops::Range<usize>> {
+    let listed = file.dns.records.iter();
+    let tabled = file.dns.by_record.0.iter().map(|(name, _)| name);
+    let mut all = listed.chain(tabled);
+    all.find(|name| name.get_ref() == record).map(Spanned::span)
+}
+
+/// Where a site's table stands.
+pub(super) fn site_span(file: &SiteFile, site: &SiteName) -> Option<std::ops::Range<usize>> {
+    let mut names = file.sites.0.iter().map(|(name, _)| name);
+    names.find(|name| name.get_ref() == site).map(Spanned::span)
+}

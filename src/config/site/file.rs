@@ -1,0 +1,90 @@
+//! The whole of `site.toml`.
+use std::collections::BTreeMap;
+
+use serde_spanned::Spanned;
+
+use super::super::diagnostic::Findings;
+use super::super::table::{FromToml, Named, Table, Value};
+use super::dns::DnsTable;
+use super::fleet::FleetTable;
+use super::probe::ProbeTable;
+use super::project::ProjectTable;
+use super::registry::{RegistryHost, RegistryTable};
+use super::sites::SiteTable;
+use crate::model::id::{ProjectName, SiteName};
+
+/// `site.toml` as written, every table well-formed by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteFile {
+    pub(crate) fleet: FleetTable,
+    pub(crate) dns: DnsTable,
+    pub(crate) registries: Named<RegistryHost, RegistryTable>,
+    pub(crate) probes: Vec<ProbeTable>,
+    pub(crate) measures_traffic: bool,
+    pub(crate) projects: Named<ProjectName, ProjectTable>,
+    pub(crate) sites: Named<SiteName, SiteTable>,
+}
+
+impl SiteFile {
+    /// Reads every table, so that the mistakes of all are found at once.
+    pub(crate) fn read(mut root: Table<'_>, findings: &mut Findings) -> Option<SiteFile> {
+        let fleet = root.required("fleet", "[fleet] with name = \"edge\"", findings);
+        let dns = root.required(
+            "dns",
+            "[dns] with server, zone, records, ttl and key",
+            findings,
+        );
+        let registries = root.optional("registry", findings);
+        let probes = root.optional::<Probes>("probe", findings);
+        let traffic = root.optional::<TrafficTable>("traffic", findings);
+        let projects = root.optional("project", findings);
+        let sites = root.required("site", "[site.NAME] for each site", findings);
+        root.finish(findings);
+        Some(SiteFile {
+            fleet: fleet?,
+            dns: dns?,
+            registries: registries.unwrap_or_default(),
+            probes: probes.map(|probes| probes.0).unwrap_or_default(),
+            measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
+            projects: projects.unwrap_or_default(),
+            sites: sites?,
+        })
+    }
+
+    /// The projects by name.
+    pub(crate) fn projects_by_name(&self) -> BTreeMap<ProjectName, ProjectTable> {
+        let entry = |(name, table): &(Spanned<ProjectName>, ProjectTable)| {
+            (name.get_ref().clone(), table.clone())
+        };
+        self.projects.0.iter().map(entry).collect()
+    }
+}
+
+/// `[[probe]]`, which is easily written `[probe]`.
+struct Probes(Vec<ProbeTable>);
+
+impl<'a> FromToml<'a> for Probes {
+    fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<Probes> {
+        if value.toml.is_table() {
+            findings
+                .error(value.span, "probes are a list")
+                .hint("write [[probe]], with two brackets");
+            return None;
+        }
+        Vec::from_toml(value, findings).map(Probes)
+    }
+}
+
+/// `[traffic]` as written.
+struct TrafficTable {
+    engine: bool,
+}
+
+impl<'a> FromToml<'a> for TrafficTable {
+    fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<TrafficTable> {
+        let mut table = Table::from_toml(value, findings)?;
+        let engine = table.required("engine", "true", findings);
+        table.finish(findings);
+        Some(TrafficTable { engine: engine? })
+    }
+}

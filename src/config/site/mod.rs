@@ -1,0 +1,14 @@
+//! `site.toml` table by table, as it is written.
+pub(crate) mod dns;
+mod engine_address;
+pub(crate) mod env_file;
+mod file;
+pub(crate) mod fleet;
+mod keyfile;
+pub(crate) mod probe;
+pub(crate) mod project;
+mod registry;
+pub(crate) mod sites;
+pub(crate) mod vars;
+
+pub(crate) use file::SiteFile;
