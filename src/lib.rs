@@ -1,4 +1,5 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
+pub mod api;
 pub mod before;
 pub mod config;
 pub mod coordinator;

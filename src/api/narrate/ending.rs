@@ -1,0 +1,97 @@
+//! How visits and rotations end, and what a person types next.
+use jiff::Timestamp;
+
+use super::narrator::seconds;
+use super::place::{running, visit};
+use crate::api::public::Public;
+use crate::coordinator::event::{RotationEnd, VisitEnd, VisitKind};
+use crate::coordinator::outcome::Problem;
+use crate::coordinator::state::{Ending, Rotation, State};
+use crate::model::id::SiteName;
+
+pub(super) fn visit_ended(
+    end: VisitEnd,
+    problem: Option<&Problem>,
+    site: &SiteName,
+    before: &State,
+    after: &State,
+) -> Option<Public> {
+    let why = problem.map_or_else(String::new, |problem| problem.what.clone());
+    let cure = problem.map_or_else(String::new, |problem| problem.cure.clone());
+    let kind = visit(before, site).map(|visit| visit.kind);
+    match (end, problem) {
+        (VisitEnd::Completed, _) => Some(Public::VisitCompleted {
+            in_service: !matches!(kind, Some(VisitKind::WithdrawOnly)),
+            next_site: next_site(after),
+        }),
+        (VisitEnd::LeftOut, None) => Some(Public::VisitCompleted {
+            in_service: false,
+            next_site: next_site(after),
+        }),
+        (VisitEnd::PutBack, _) => Some(Public::PutBack { why, cure }),
+        (VisitEnd::Skipped | VisitEnd::LeftOut, _) => Some(Public::SiteSkipped { why, cure }),
+        (VisitEnd::Quarantined, _) => Some(Public::SiteQuarantined { why, cure }),
+        // It serves, `restored` was told, and why the rotation ends follows.
+        (VisitEnd::LeftInService, _) => None,
+    }
+}
+
+/// The site whose visit follows; none once the rotation is ending.
+fn next_site(state: &State) -> Option<SiteName> {
+    let rotation = running(state).filter(|rotation| rotation.ending.is_none())?;
+    let is_left = |site: &&SiteName| {
+        !rotation.ended.contains_key(*site) && !rotation.visits.contains_key(*site)
+    };
+    rotation.plan.sites().find(is_left).cloned()
+}
+
+pub(super) fn ended(end: &RotationEnd, rotation: &Rotation, at: Timestamp) -> Option<Public> {
+    let halted = |cause: &str, cure: &str| Public::RotationHalted {
+        cause: cause.to_owned(),
+        cure: cure.to_owned(),
+        next: next_command(rotation),
+    };
+    Some(match end {
+        RotationEnd::Completed => {
+            let (visited, skipped): (Vec<_>, Vec<_>) =
+                rotation.ended.iter().partition(|(_, (end, problem))| {
+                    let is_good = matches!(end, VisitEnd::Completed | VisitEnd::LeftOut);
+                    is_good && problem.is_none()
+                });
+            let names = |ended: Vec<(&SiteName, _)>| {
+                ended.into_iter().map(|(site, _)| site.clone()).collect()
+            };
+            Public::RotationCompleted {
+                seconds: seconds(at, rotation.began),
+                visited: names(visited),
+                skipped: names(skipped),
+            }
+        }
+        RotationEnd::Halted => match &rotation.ending {
+            Some(Ending::Halted { cause, .. }) => halted(&cause.what, &cause.cure),
+            Some(Ending::Deposed { why } | Ending::NotAcquired { why }) => halted(why, SEE_STATUS),
+            Some(Ending::Aborted { reason }) => halted(reason, SEE_STATUS),
+            None => halted("", SEE_STATUS),
+        },
+        RotationEnd::NotAcquired { why } => {
+            let cure = rotation.refusal.as_ref().map(|refusal| &refusal.cure);
+            halted(why, cure.map_or(SEE_STATUS, String::as_str))
+        }
+        RotationEnd::Deposed { why } => halted(why, SEE_STATUS),
+        RotationEnd::Aborted { reason } => Public::RotationAborted {
+            reason: reason.clone(),
+        },
+    })
+}
+
+const SEE_STATUS: &str = "see `cleanslate status`";
+
+/// What a person types next: the command that brings back what stayed out, else a look around.
+fn next_command(rotation: &Rotation) -> String {
+    let is_out =
+        |(_, (end, _)): &(&SiteName, &(VisitEnd, Option<Problem>))| *end == VisitEnd::Quarantined;
+    match rotation.ended.iter().find(is_out) {
+        Some((site, _)) => format!("cleanslate rebuild {site} --reason TEXT"),
+        None => "cleanslate status".to_owned(),
+    }
+}

@@ -1,0 +1,10 @@
+//! The journal's facts as public event lines: which of them others hear of, and in which words.
+mod change;
+mod ending;
+mod fact;
+mod narrator;
+mod place;
+#[cfg(test)]
+mod tests;
+
+pub use narrator::Narrator;

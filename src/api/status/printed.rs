@@ -1,0 +1,146 @@
+//! The object that programs read.
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{
+    Channel, FleetName, HolderId, HostName, PlaybookName, RotationId, SiteName,
+};
+
+/// The whole status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub v: u8,
+    pub fleet: FleetName,
+    /// As the primary serves it; null: none, or the primary did not answer.
+    pub marker: Option<MarkerStatus>,
+    pub rotation: Option<RotationStatus>,
+    /// What a person is needed for.
+    pub next: Vec<Next>,
+    pub sites: Vec<SiteStatus>,
+    /// What could not be asked, in words.
+    pub unknown: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkerStatus {
+    pub epoch: u64,
+    pub seq: u64,
+    pub holder: Option<HolderId>,
+    pub rotation: Option<RotationId>,
+    pub out: BTreeSet<SiteName>,
+    pub dirty: BTreeSet<SiteName>,
+    pub held: BTreeSet<SiteName>,
+    pub cordon: BTreeSet<SiteName>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationStatus {
+    pub id: RotationId,
+    pub playbook: PlaybookName,
+    pub state: RotationState,
+    pub since: Timestamp,
+    /// No process runs it: the next `rotate` goes on with it.
+    pub interrupted: bool,
+    pub actor: String,
+    pub reason: Option<String>,
+    /// Whose visits are over, in the order of the plan.
+    pub visited: Vec<SiteName>,
+    /// Whose visits have not begun.
+    pub left: Vec<SiteName>,
+    /// What it waits for where no site is visited.
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RotationState {
+    Running,
+    Halting,
+    Aborting,
+}
+
+/// One thing that a person is needed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    pub site: Option<SiteName>,
+    pub why: String,
+    pub command: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    pub name: SiteName,
+    pub channel: Channel,
+    /// Null where nobody can tell.
+    pub state: Option<SiteState>,
+    pub in_dns: InDns,
+    pub cordoned: bool,
+    /// What runs, by service (`PROJECT/SERVICE` where the site runs several projects); what last
+    /// passed here where its engines were not asked.
+    pub digests: BTreeMap<String, String>,
+    pub hosts: Vec<HostStatus>,
+    pub step: Option<String>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SiteState {
+    InService,
+    Ready,
+    Withdrawing,
+    Draining,
+    Recreating,
+    Verifying,
+    Restoring,
+    Soaking,
+    Quarantined,
+    Held,
+    OutOfService,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InDns {
+    Yes,
+    No,
+    Partly,
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostStatus {
+    pub name: HostName,
+    pub engine: EngineStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineStatus {
+    Up,
+    Down,
+    Unknown,
+}
+
+impl SiteState {
+    /// The word that programs meet, without underscores.
+    pub fn words(self) -> &'static str {
+        match self {
+            SiteState::InService => "in service",
+            SiteState::Ready => "ready",
+            SiteState::Withdrawing => "withdrawing",
+            SiteState::Draining => "draining",
+            SiteState::Recreating => "recreating",
+            SiteState::Verifying => "verifying",
+            SiteState::Restoring => "restoring",
+            SiteState::Soaking => "soaking",
+            SiteState::Quarantined => "quarantined",
+            SiteState::Held => "held",
+            SiteState::OutOfService => "out of service",
+        }
+    }
+}

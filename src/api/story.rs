@@ -1,0 +1,108 @@
+//! What a rotation is told as: its lines, and what was pinned. It is kept when the rotation ends,
+//! because the configuration that it is told with goes then, and may change.
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::narrate::Narrator;
+use super::public::Line;
+use crate::coordinator::event::Event;
+use crate::coordinator::plan::Plan;
+use crate::coordinator::state::State;
+use crate::model::fleet::Fleet;
+use crate::model::id::SiteName;
+use crate::model::image::Digest;
+
+/// One rotation, as far as it was told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Story {
+    pub lines: Vec<Line>,
+    /// The digests of each `PROJECT/SERVICE` of a site; several where its hosts differ.
+    pub pinned: BTreeMap<SiteName, BTreeMap<String, BTreeSet<Digest>>>,
+}
+
+/// Tells a rotation fact by fact, and remembers what it told of it.
+#[derive(Clone, Debug, Default)]
+pub struct Storyteller {
+    narrator: Narrator,
+    story: Story,
+}
+
+impl Storyteller {
+    /// The line that `event` makes, as [`Narrator::tell`] has it.
+    pub fn tell(
+        &mut self,
+        fleet: &Fleet,
+        event: &Event,
+        before: &State,
+        after: &State,
+        at: Timestamp,
+    ) -> Option<&Line> {
+        if let Event::Planned { plan } = event {
+            self.story = Story::default();
+            self.pin(fleet, plan);
+        } else if let Event::RebuildQueued { plan } = event {
+            self.pin(fleet, plan);
+        }
+        let line = self.narrator.tell(fleet, event, before, after, at)?;
+        self.story.lines.push(line);
+        self.story.lines.last()
+    }
+
+    /// Whoever goes on telling.
+    pub fn narrator(&self) -> &Narrator {
+        &self.narrator
+    }
+
+    /// Of the rotation in hand.
+    pub fn story(&self) -> &Story {
+        &self.story
+    }
+
+    fn pin(&mut self, fleet: &Fleet, plan: &Plan) {
+        for site in plan.sites().filter_map(|name| fleet.sites.get(name)) {
+            let pinned = self.story.pinned.entry(site.name.clone()).or_default();
+            for project in site.hosts.iter().flat_map(|host| &host.projects) {
+                for service in &project.services {
+                    if let Some(digest) = plan.pins.get(&service.image) {
+                        let name = format!("{}/{}", project.name, service.name);
+                        pinned.entry(name).or_default().insert(digest.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::plan::{Mode, Options};
+    use crate::coordinator::tests::world::{World, digest, site};
+
+    #[test]
+    fn a_story_is_of_the_last_rotation_and_is_read_back_whole() {
+        let mut world = World::new();
+        let mut machine = world.coordinator();
+        for name in ["fra", "nyc"] {
+            let plan = world.plan(Mode::Rotate, Some(vec![site(name)]), Options::default());
+            world.begin(&mut machine, plan);
+            world.run(&mut machine);
+        }
+        let mut teller = Storyteller::default();
+        let mut machine = world.coordinator();
+        for (event, at) in world.journal.clone() {
+            let before = machine.state().clone();
+            machine.replay([(event.clone(), at)]);
+            teller.tell(&world.fleet, &event, &before, machine.state(), at.wall);
+        }
+        let story = teller.story();
+        assert_eq!(story.lines.first().unwrap().n, 1);
+        assert!(story.lines.last().unwrap().public.is_end());
+        let pinned = BTreeMap::from([("edge/web".to_owned(), BTreeSet::from([digest(2)]))]);
+        assert_eq!(story.pinned, BTreeMap::from([(site("nyc"), pinned)]));
+        let json = serde_json::to_string(story).unwrap();
+        assert_eq!(serde_json::from_str::<Story>(&json).unwrap(), *story);
+    }
+}
