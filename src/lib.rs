@@ -3,6 +3,7 @@ pub mod api;
 pub mod before;
 pub mod config;
 pub mod coordinator;
+pub mod daemon;
 pub mod dns;
 pub mod engine;
 pub mod model;

@@ -1,0 +1,152 @@
+//! The control socket of a running rotation: what others ask of it, and what they hear.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::adapters::Adapters;
+use super::clock::Clock;
+use super::night::Notice;
+use super::status::{Known, look};
+use crate::api::conversation::{Answer, Asked};
+use crate::api::socket::Socket;
+use crate::api::story::{Story, Storyteller};
+use crate::api::wire::{Command as Wanted, Refusal, Reply};
+use crate::coordinator::outcome::Problem;
+use crate::model::fleet::Fleet;
+
+/// So many event lines wait for a watcher before it is let go.
+const LINES_BEHIND: usize = 1024;
+
+/// The socket of this process, where it could be opened, and the lines that watchers hear.
+pub(super) struct Control {
+    asked: mpsc::Receiver<Asked>,
+    serving: Option<AbortHandle>,
+    lines: broadcast::Sender<Arc<str>>,
+    teller: Storyteller,
+}
+
+impl Control {
+    /// Listens at `path`. A rotation runs without its socket rather than not at all: a problem is
+    /// logged.
+    pub(super) async fn listen(path: PathBuf, teller: Storyteller) -> Control {
+        let (sender, asked) = mpsc::channel(16);
+        let serving = match Socket::bind(&path).await {
+            Ok(socket) => Some(tokio::spawn(socket.serve(sender)).abort_handle()),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "no control socket");
+                None
+            }
+        };
+        let (lines, _) = broadcast::channel(LINES_BEHIND);
+        Control {
+            asked,
+            serving,
+            lines,
+            teller,
+        }
+    }
+
+    /// The next question; never, where there is no socket.
+    pub(super) async fn next(&mut self) -> Asked {
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells watchers what happened.
+    pub(super) fn tell(&mut self, fleet: &Fleet, notice: &Notice) {
+        let Notice {
+            event,
+            before,
+            after,
+            at,
+            ..
+        } = notice;
+        if let Some(line) = self.teller.tell(fleet, event, before, after, *at) {
+            // Nobody watches: nothing is lost.
+            drop(self.lines.send(Arc::from(line.json())));
+        }
+    }
+
+    /// What the rotation in hand was told as.
+    pub(super) fn story(&self) -> &Story {
+        self.teller.story()
+    }
+
+    /// An answer that follows every event from now on.
+    pub(super) fn watch(&self) -> Answer {
+        Answer::Events(self.lines.subscribe())
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Some(serving) = &self.serving {
+            serving.abort();
+        }
+    }
+}
+
+/// Answers `status` beside the loop: the primary and the engines are asked for it.
+pub(super) fn answer_status(
+    adapters: Arc<Adapters>,
+    known: Known,
+    clock: Clock,
+    answer: oneshot::Sender<Answer>,
+) {
+    tokio::spawn(async move {
+        let status = Box::pin(look(&adapters, &known, clock)).await;
+        let reply = match serde_json::to_value(status) {
+            Ok(value) => Reply::Ok(value),
+            Err(error) => refused("internal", &error.to_string(), "report this", 1),
+        };
+        drop(answer.send(Answer::Reply(reply)));
+    });
+}
+
+/// The answer to a command that the machine took, or not.
+pub(super) fn reply(result: Result<(), Problem>) -> Answer {
+    Answer::Reply(match result {
+        Ok(()) => Reply::Ok(serde_json::json!({})),
+        Err(problem) => {
+            let exit = if problem.is_transient { 5 } else { 4 };
+            refused("refused", &problem.what, &problem.cure, exit)
+        }
+    })
+}
+
+/// The answer to what cannot be done while a rotation runs.
+pub(super) fn not_while_running(command: &Wanted) -> Answer {
+    let what = match command {
+        Wanted::Retry { .. } => "a rotation is running: there is nothing to retry yet",
+        Wanted::Restore { .. } => "a rotation is running: a site is not put back beside it",
+        Wanted::Rebuild(rebuild) if rebuild.kept => {
+            "a rotation is running: kept services are not recreated beside it"
+        }
+        Wanted::Status {}
+        | Wanted::Watch {}
+        | Wanted::Abort { .. }
+        | Wanted::Cordon { .. }
+        | Wanted::Uncordon { .. }
+        | Wanted::Withdraw { .. }
+        | Wanted::Rebuild(_) => "that cannot be done while a rotation runs",
+    };
+    Answer::Reply(refused(
+        "one rotation",
+        what,
+        "wait for it to end (`cleanslate status`), or `cleanslate abort --reason TEXT`",
+        5,
+    ))
+}
+
+fn refused(rule: &str, what: &str, cure: &str, exit: u8) -> Reply {
+    Reply::Refused(Refusal {
+        rule: rule.to_owned(),
+        what: what.to_owned(),
+        cure: cure.to_owned(),
+        exit,
+    })
+}

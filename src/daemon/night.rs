@@ -1,0 +1,524 @@
+//! Drives one rotation to its end: one select, one input at a time, one synchronous handler.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::adapters::Adapters;
+use super::clock::Clock;
+use super::control::{self, Control};
+use super::executor::{self, Executor};
+use super::journal::{self, JournalError};
+use super::status::Known;
+use super::survey::{ImageSource, observe};
+use crate::api::conversation::{Answer, Asked};
+use crate::api::status::LastEnd;
+use crate::api::wire::{Command as Wanted, Images, Rebuild};
+use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
+use crate::coordinator::input::{Command, Input};
+use crate::coordinator::intent::Intent;
+use crate::coordinator::machine::Coordinator;
+use crate::coordinator::outcome::{EngineOutcome, Outcome, Problem};
+use crate::coordinator::plan::{Mode, Options, Wish, plan};
+use crate::coordinator::state::State;
+use crate::model::evidence::Evidence;
+use crate::model::id::{HolderId, HostName, RotationId, SiteName};
+use crate::model::image::{Digest, ImageRef};
+use crate::model::time::Now;
+use crate::store::Store;
+
+/// One committed fact, in order, with the state before and after it.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Its number in the journal.
+    pub seq: u64,
+    pub at: jiff::Timestamp,
+    pub event: Event,
+    pub before: Arc<State>,
+    pub after: Arc<State>,
+}
+
+/// Something asked of a running rotation, and where the answer goes.
+#[derive(Debug)]
+pub struct Ask {
+    pub command: Command,
+    pub reply: Option<oneshot::Sender<Result<(), Problem>>>,
+}
+
+/// How a rotation ended.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    pub rotation: RotationId,
+    pub end: RotationEnd,
+    pub visits: BTreeMap<SiteName, (VisitEnd, Option<Problem>)>,
+    /// Why the marker was not to be had.
+    pub refusal: Option<Problem>,
+    /// Sites that were planned and not visited.
+    pub not_visited: Vec<SiteName>,
+}
+
+/// What ended the process's work on a rotation before the rotation's own end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the journal cannot be written: nothing more is done")]
+    Journal(#[from] JournalError),
+    #[error("{}", .0.what)]
+    Refused(Problem),
+    /// Something was named that the configuration does not have.
+    #[error("{}", .0.what)]
+    Unknown(Problem),
+    #[error("the plan is blocked")]
+    Blocked(crate::coordinator::plan::Blocked),
+}
+
+/// What others asked is ready to be told to the machine.
+type Asks = mpsc::Receiver<Ask>;
+
+/// The parts of a running rotation.
+pub(super) struct Night<'a> {
+    pub(super) control: Control,
+    pub(super) holder: HolderId,
+    /// How the last visit of each site ended.
+    pub(super) ends: BTreeMap<SiteName, LastEnd>,
+    pub(super) coordinator: &'a mut Coordinator,
+    pub(super) store: &'a mut Store,
+    pub(super) adapters: Arc<Adapters>,
+    pub(super) clock: Clock,
+    pub(super) notices: mpsc::UnboundedSender<Notice>,
+}
+
+impl Night<'_> {
+    /// Tells the machine `first`, then whatever is heard, until the rotation has ended.
+    pub(super) async fn run(
+        mut self,
+        first: Vec<Input>,
+        asks: &mut Asks,
+    ) -> Result<Finish, RunError> {
+        let (planned, mut queued) = mpsc::channel(4);
+        let (mut executor, mut answers) = Executor::new(Arc::clone(&self.adapters));
+        let (moves, mut moved) = mpsc::unbounded_channel();
+        for input in first {
+            self.tell(&input, &mut executor, &moves)?
+                .map_err(RunError::Refused)?;
+        }
+        loop {
+            if let Some(finish) = finished(self.coordinator.state()) {
+                self.keep_story(&finish.rotation)?;
+                journal::snapshot(self.store, self.coordinator.state())?;
+                return Ok(finish);
+            }
+            tokio::select! {
+                Some(answer) = answers.recv() => {
+                    executor.answered(answer.token);
+                    self.note(&answer)?;
+                    let input = Input::Outcome { token: answer.token, outcome: answer.outcome };
+                    // A late answer is no fault: it is dropped.
+                    drop(self.tell(&input, &mut executor, &moves)?);
+                }
+                Some(ask) = asks.recv() => self.take(ask, &mut executor, &moves)?,
+                asked = self.control.next() => {
+                    if let Some(ask) = self.hear(asked, &planned) {
+                        self.take(ask, &mut executor, &moves)?;
+                    }
+                }
+                Some(ask) = queued.recv() => self.take(ask, &mut executor, &moves)?,
+                Some(moved) = moved.recv() => {
+                    drop(self.tell(&Input::TagsMoved { moved }, &mut executor, &moves)?);
+                }
+            }
+        }
+    }
+
+    /// Tells the machine a command, and whoever asked what came of it.
+    fn take(
+        &mut self,
+        ask: Ask,
+        executor: &mut Executor,
+        moves: &mpsc::UnboundedSender<BTreeMap<ImageRef, Digest>>,
+    ) -> Result<(), RunError> {
+        let result = self.tell(&Input::Command(ask.command), executor, moves)?;
+        if let Some(reply) = ask.reply {
+            drop(reply.send(result));
+        }
+        Ok(())
+    }
+
+    /// Hears a question from the socket: answers it, or turns it into a command. What needs a plan
+    /// is planned beside the loop, and comes back through `planned`.
+    fn hear(&self, asked: Asked, planned: &mpsc::Sender<Ask>) -> Option<Ask> {
+        let Asked {
+            command,
+            actor,
+            answer,
+        } = asked;
+        let actor = actor.user;
+        match command {
+            Wanted::Abort { reason } => Some(plain(
+                Command::Abort {
+                    actor,
+                    reason: Some(reason),
+                },
+                answer,
+            )),
+            Wanted::Cordon { site, .. } => Some(plain(
+                Command::Write {
+                    intent: Intent::Cordon { site },
+                },
+                answer,
+            )),
+            Wanted::Uncordon { site, .. } => Some(plain(
+                Command::Write {
+                    intent: Intent::Uncordon { site },
+                },
+                answer,
+            )),
+            Wanted::Withdraw {
+                site,
+                reason,
+                below_floor,
+            } => {
+                let options = Options {
+                    below_floor,
+                    ..Options::default()
+                };
+                let wish = self.wish(Mode::Withdraw, site, options, actor, reason);
+                self.plan(wish, ImageSource::Registry, planned.clone(), answer);
+                None
+            }
+            Wanted::Rebuild(rebuild) => {
+                let Some((options, source)) = rebuild_options(&rebuild) else {
+                    drop(answer.send(control::not_while_running(&Wanted::Rebuild(rebuild))));
+                    return None;
+                };
+                let Rebuild { site, reason, .. } = rebuild;
+                let wish = self.wish(Mode::Rebuild, site, options, actor, reason);
+                self.plan(wish, source, planned.clone(), answer);
+                None
+            }
+            Wanted::Status {} => {
+                let known = Known {
+                    state: Some(self.coordinator.state().clone()),
+                    holder: Some(self.holder.clone()),
+                    ends: self.ends.clone(),
+                    is_live: true,
+                };
+                control::answer_status(Arc::clone(&self.adapters), known, self.clock, answer);
+                None
+            }
+            Wanted::Watch {} => {
+                drop(answer.send(self.control.watch()));
+                None
+            }
+            other @ (Wanted::Retry { .. } | Wanted::Restore { .. }) => {
+                drop(answer.send(control::not_while_running(&other)));
+                None
+            }
+        }
+    }
+
+    fn wish(
+        &self,
+        mode: Mode,
+        site: SiteName,
+        options: Options,
+        actor: String,
+        reason: String,
+    ) -> Wish {
+        let rotation = self.coordinator.state().rotation.as_ref();
+        let id = rotation.map_or_else(
+            || super::session::rotation_id("rebuild", self.clock.now().wall),
+            |rotation| rotation.plan.id.clone(),
+        );
+        Wish {
+            id,
+            mode,
+            sites: Some(vec![site]),
+            options,
+            actor,
+            reason: Some(reason),
+        }
+    }
+
+    /// Plans beside the loop; the plan, or why there is none, comes back.
+    fn plan(
+        &self,
+        wish: Wish,
+        source: ImageSource,
+        planned: mpsc::Sender<Ask>,
+        answer: oneshot::Sender<Answer>,
+    ) {
+        let adapters = Arc::clone(&self.adapters);
+        let playbook = self.coordinator.context().playbook.clone();
+        let state = self.coordinator.state().clone();
+        tokio::spawn(async move {
+            let fleet = adapters.fleet();
+            let sites = wish.sites.iter().flatten().cloned().collect();
+            let observed = observe(&adapters, fleet, &sites, source, &state).await;
+            let plan = observed.survey(fleet).and_then(|survey| {
+                plan(fleet, &playbook, wish, &survey).map_err(|blocked| {
+                    let what = blocked.reasons.iter().map(|reason| reason.what.clone());
+                    let cure = blocked.reasons.iter().map(|reason| reason.cure.clone());
+                    Problem {
+                        what: what.collect::<Vec<_>>().join("; "),
+                        cure: cure.collect::<Vec<_>>().join("; "),
+                        is_transient: blocked.is_transient,
+                    }
+                })
+            });
+            let result = match plan {
+                Ok(plan) => {
+                    let (reply, result) = oneshot::channel();
+                    let command = Command::QueueRebuild {
+                        plan: Box::new(plan),
+                    };
+                    drop(
+                        planned
+                            .send(Ask {
+                                command,
+                                reply: Some(reply),
+                            })
+                            .await,
+                    );
+                    match result.await {
+                        Ok(result) => result,
+                        // The rotation has ended meanwhile.
+                        Err(_) => Err(Problem {
+                            what: "the rotation has ended".to_owned(),
+                            cure: "ask again".to_owned(),
+                            is_transient: true,
+                        }),
+                    }
+                }
+                Err(problem) => Err(problem),
+            };
+            drop(answer.send(control::reply(result)));
+        });
+    }
+
+    /// decide → commit → effects. The inner error is a rejection: nothing was recorded.
+    fn tell(
+        &mut self,
+        input: &Input,
+        executor: &mut Executor,
+        moves: &mpsc::UnboundedSender<BTreeMap<ImageRef, Digest>>,
+    ) -> Result<Result<(), Problem>, RunError> {
+        let now = self.clock.now();
+        let decision = match self.coordinator.decide(input, now) {
+            Ok(decision) => decision,
+            Err(rejection) => return Ok(Err(rejection.problem)),
+        };
+        let before = Arc::new(self.coordinator.state().clone());
+        let events = decision.events.clone();
+        let rotation = before
+            .rotation
+            .as_ref()
+            .map(|rotation| rotation.plan.id.clone());
+        let mut seq = 0;
+        let store = &mut *self.store;
+        let effects = self.coordinator.commit(decision, now, |events| {
+            seq = journal::append(store, rotation.as_ref(), events, now)?;
+            Ok::<(), JournalError>(())
+        })?;
+        let mut state = before;
+        for (offset, event) in (0..).zip(&events) {
+            let mut after = (*state).clone();
+            after.apply(&self.coordinator.context(), event, now);
+            let after = Arc::new(after);
+            let notice = Notice {
+                seq: seq + offset,
+                at: now.wall,
+                event: event.clone(),
+                before: Arc::clone(&state),
+                after: Arc::clone(&after),
+            };
+            self.control.tell(self.adapters.fleet(), &notice);
+            // Whoever listened may have gone; the rotation goes on.
+            drop(self.notices.send(notice));
+            self.keep_duration(event, &state, now)?;
+            self.note_end(event, now);
+            state = after;
+            self.follow_up(event, moves);
+        }
+        executor.keep_only(&self.coordinator.awaited_tokens());
+        executor.start(effects);
+        Ok(Ok(()))
+    }
+
+    /// What the shell does beside the machine when a fact became true.
+    fn follow_up(&self, event: &Event, moves: &mpsc::UnboundedSender<BTreeMap<ImageRef, Digest>>) {
+        if let Event::ChangeProven {
+            intent: Intent::Withdraw { site },
+            ..
+        } = event
+        {
+            self.adapters.mark_withdrawal(site);
+        } else if let Event::WaveEnded { .. } = event {
+            self.look_at_tags(moves.clone());
+        }
+    }
+
+    /// Asks the registries whether a tag has moved since it was pinned. That they do not answer is
+    /// no matter any more: every digest is on its hosts, or is pulled by digest.
+    fn look_at_tags(&self, moves: mpsc::UnboundedSender<BTreeMap<ImageRef, Digest>>) {
+        let Some(rotation) = &self.coordinator.state().rotation else {
+            return;
+        };
+        let pins = rotation.plan.pins.clone();
+        let adapters = Arc::clone(&self.adapters);
+        tokio::spawn(async move {
+            let images = pins.keys().cloned().collect();
+            let seen = adapters.registries.resolve(&images).await;
+            let moved: BTreeMap<ImageRef, Digest> = seen
+                .into_iter()
+                .filter_map(|(image, digest)| Some((image, digest.ok()?)))
+                .filter(|(image, digest)| pins.get(image) != Some(digest))
+                .collect();
+            if !moved.is_empty() {
+                drop(moves.send(moved));
+            }
+        });
+    }
+
+    /// Keeps what an answer carries beside the machine: TTLs as they were served, and evidence.
+    fn note(&mut self, answer: &executor::Answer) -> Result<(), RunError> {
+        if let Outcome::Primary { view: Ok(view), .. } = &answer.outcome {
+            for (key, set) in &view.rrsets {
+                if let Some(ttl) = set.ttl {
+                    let at = self.clock.now().wall;
+                    self.store
+                        .note_ttl(&key.name, ttl, at)
+                        .map_err(JournalError::Store)?;
+                }
+            }
+        }
+        if let Outcome::Engine(EngineOutcome::Evidence(evidence)) = &answer.outcome
+            && let Some((site, host)) = &answer.host
+        {
+            self.keep(site, host, evidence)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what the rotation was told as: the configuration that it is told with goes.
+    fn keep_story(&mut self, rotation: &RotationId) -> Result<(), JournalError> {
+        let body = serde_json::to_string(self.control.story());
+        let body = body.expect("texts, numbers and string keys always serialize");
+        Ok(self.store.keep_story(rotation, &body)?)
+    }
+
+    fn note_end(&mut self, event: &Event, now: Now) {
+        if let Event::VisitEnded { site, end, problem } = event {
+            let last = LastEnd {
+                at: now.wall,
+                end: *end,
+                problem: problem.clone(),
+            };
+            self.ends.insert(site.clone(), last);
+        }
+    }
+
+    /// Remembers how long a step took, for the time left of later nights.
+    fn keep_duration(&mut self, event: &Event, before: &State, now: Now) -> Result<(), RunError> {
+        let (site, step, millis) = if let Event::Drained { site, seconds, .. } = event {
+            (site, "drain", seconds * 1000)
+        } else if let Event::Recreated { site, seconds, .. } = event {
+            (site, "recreate", seconds * 1000)
+        } else if let Event::VisitEnded {
+            site,
+            end: VisitEnd::Completed,
+            ..
+        } = event
+            && let Some(visit) = before.rotation.as_ref().and_then(|r| r.visits.get(site))
+        {
+            let took = now.wall.duration_since(visit.began).as_millis();
+            (site, "visit", u64::try_from(took).unwrap_or(0))
+        } else {
+            return Ok(());
+        };
+        self.store
+            .keep_duration(site, step, millis)
+            .map_err(JournalError::Store)?;
+        Ok(())
+    }
+
+    fn keep(
+        &mut self,
+        site: &SiteName,
+        host: &HostName,
+        evidence: &[Evidence],
+    ) -> Result<(), RunError> {
+        let Some(rotation) = &self.coordinator.state().rotation else {
+            return Ok(());
+        };
+        let id = rotation.plan.id.clone();
+        let body = serde_json::to_string(evidence).map_err(|error| JournalError::Unreadable {
+            seq: 0,
+            why: error.to_string(),
+        })?;
+        self.store
+            .keep_evidence(&id, site, host, &body)
+            .map_err(JournalError::Store)?;
+        Ok(())
+    }
+}
+
+/// A command for the machine whose result is the answer.
+fn plain(command: Command, answer: oneshot::Sender<Answer>) -> Ask {
+    let (reply, result) = oneshot::channel();
+    tokio::spawn(async move {
+        if let Ok(result) = result.await {
+            drop(answer.send(control::reply(result)));
+        }
+    });
+    Ask {
+        command,
+        reply: Some(reply),
+    }
+}
+
+/// What a rebuild was asked with; `None`: an address that is none, or kept services: the adapters of
+/// a running rotation are made for a fleet that leaves them alone.
+fn rebuild_options(rebuild: &Rebuild) -> Option<(Options, ImageSource)> {
+    let address = |text: &String| {
+        let ip = text
+            .parse::<std::net::IpAddr>()
+            .map(|ip| std::net::SocketAddr::new(ip, 53));
+        text.parse().or(ip).ok()
+    };
+    if rebuild.kept {
+        return None;
+    }
+    let options = Options {
+        without: rebuild.without.iter().cloned().collect(),
+        without_ns: rebuild
+            .without_ns
+            .iter()
+            .map(address)
+            .collect::<Option<_>>()?,
+        below_floor: rebuild.below_floor,
+        restore: rebuild.restore,
+        ..Options::default()
+    };
+    let source = match rebuild.images {
+        None => ImageSource::Registry,
+        Some(Images::Running) => ImageSource::Running,
+        Some(Images::LastGood) => ImageSource::LastGood,
+    };
+    Some((options, source))
+}
+
+/// The end of the rotation in hand, once it has one.
+pub(super) fn finished(state: &State) -> Option<Finish> {
+    let rotation = state.rotation.as_ref()?;
+    let end = rotation.end.clone()?;
+    let planned = rotation.plan.sites().cloned();
+    Some(Finish {
+        rotation: rotation.plan.id.clone(),
+        end,
+        visits: rotation.ended.clone(),
+        refusal: rotation.refusal.clone(),
+        not_visited: planned
+            .filter(|site| !rotation.ended.contains_key(site))
+            .collect(),
+    })
+}

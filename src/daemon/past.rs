@@ -1,0 +1,245 @@
+//! The journal told again: nothing is run, nothing is changed.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::journal::{self, JournalError, event_of};
+use super::night::RunError;
+use crate::api::status::LastEnd;
+use crate::api::story::{Story, Storyteller};
+use crate::config::sources::Snapshot;
+use crate::config::{self, Loaded};
+use crate::coordinator::event::Event;
+use crate::coordinator::machine::Coordinator;
+use crate::coordinator::outcome::Problem;
+use crate::coordinator::plan::Plan;
+use crate::coordinator::state::State;
+use crate::model::fleet::Fleet;
+use crate::model::id::{HolderId, RotationId, SiteName};
+use crate::model::playbook::Playbook;
+use crate::model::time::{Now, Ttl};
+use crate::store::Reader;
+
+/// Under this name the path of `site.toml` itself is kept with a rotation's files.
+pub(super) const ROOT: &str = "root";
+
+/// How many rotations are looked through for the last visit of each site: what stays out longer
+/// has had its share of nights.
+const LOOKED_BACK: usize = 20;
+
+/// A part of the journal, with the configuration it was written under as far as that is known.
+pub struct Past {
+    fleet: Fleet,
+    /// `None`: there is not one playbook.
+    playbook: Option<Playbook>,
+    holder: HolderId,
+    base: State,
+    events: Vec<(Event, Now)>,
+}
+
+impl Past {
+    /// What lasts, and the rotation in hand, under the configuration that it began with.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn recent(
+        reader: &Reader,
+        loaded: &Loaded,
+        options: &config::Options,
+    ) -> Result<Past, JournalError> {
+        let (base, events) = journal::read(reader)?;
+        Past::under(reader, loaded, options, base, events)
+    }
+
+    /// One rotation. What lasted before it is known no more.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn of(
+        reader: &Reader,
+        rotation: &RotationId,
+        loaded: &Loaded,
+        options: &config::Options,
+    ) -> Result<Past, JournalError> {
+        let events = events_of(reader, rotation)?;
+        Past::under(reader, loaded, options, State::default(), events)
+    }
+
+    fn under(
+        reader: &Reader,
+        loaded: &Loaded,
+        options: &config::Options,
+        base: State,
+        events: Vec<(Event, Now)>,
+    ) -> Result<Past, JournalError> {
+        let plan = last_plan(&events);
+        let kept = plan.and_then(|plan| kept(reader, plan, options).ok());
+        let (fleet, playbook) = match kept {
+            Some((fleet, playbook)) => (fleet, Some(playbook)),
+            None => {
+                let named = plan.and_then(|plan| loaded.playbooks.get(&plan.playbook));
+                let any = || loaded.playbooks.values().next();
+                let fleet = loaded.fleet.clone();
+                let fleet = match plan {
+                    Some(plan) => plan.treat(fleet),
+                    None => fleet,
+                };
+                (fleet, named.or_else(any).cloned())
+            }
+        };
+        Ok(Past {
+            fleet,
+            playbook,
+            holder: reader.holder()?,
+            base,
+            events,
+        })
+    }
+
+    /// Tells every fact with the states around it; the state after the last.
+    pub fn retell(&self, mut tell: impl FnMut(&Fleet, &Event, &State, &State, Timestamp)) -> State {
+        let Some(playbook) = self.playbook.clone() else {
+            return self.base.clone();
+        };
+        let (fleet, holder) = (self.fleet.clone(), self.holder.clone());
+        let mut machine = Coordinator::new(fleet, playbook, holder, Ttl(0));
+        machine.remember(self.base.clone());
+        for (event, at) in &self.events {
+            let before = machine.state().clone();
+            machine.replay([(event.clone(), *at)]);
+            tell(&self.fleet, event, &before, machine.state(), at.wall);
+        }
+        machine.state().clone()
+    }
+
+    /// The state after the last fact.
+    pub fn state(&self) -> State {
+        self.retell(|_, _, _, _, _| ())
+    }
+
+    /// Whoever told it all, ready to go on.
+    pub fn storyteller(&self) -> Storyteller {
+        let mut teller = Storyteller::default();
+        self.retell(|fleet, event, before, after, at| {
+            teller.tell(fleet, event, before, after, at);
+        });
+        teller
+    }
+
+    fn is_of(&self, rotation: &RotationId) -> bool {
+        last_plan(&self.events).is_some_and(|plan| plan.id == *rotation)
+    }
+}
+
+/// What a rotation was told as. One that has not ended is told under the configuration that is
+/// kept with it; an ended one was told when it ended. Where a store has no story of it, the
+/// configuration as it is now has to do.
+///
+/// # Errors
+/// Where the journal or the story cannot be read.
+pub fn story(
+    reader: &Reader,
+    rotation: &RotationId,
+    loaded: &Loaded,
+    options: &config::Options,
+) -> Result<Story, JournalError> {
+    if let Some(body) = reader.story_of(rotation)? {
+        return serde_json::from_str(&body).map_err(|error| JournalError::Unreadable {
+            seq: 0,
+            why: format!("the story of {rotation}: {error}"),
+        });
+    }
+    let recent = Past::recent(reader, loaded, options)?;
+    let past = if recent.is_of(rotation) {
+        recent
+    } else {
+        Past::of(reader, rotation, loaded, options)?
+    };
+    Ok(past.storyteller().story().clone())
+}
+
+/// The facts of one rotation.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn events_of(
+    reader: &Reader,
+    rotation: &RotationId,
+) -> Result<Vec<(Event, Now)>, JournalError> {
+    let rows = reader.records_of(rotation)?;
+    rows.iter().map(event_of).collect()
+}
+
+/// How the last visit of each site ended, within the last rotations.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn last_ends(reader: &Reader) -> Result<BTreeMap<SiteName, LastEnd>, JournalError> {
+    let mut ends = BTreeMap::new();
+    for span in reader.rotations()?.iter().rev().take(LOOKED_BACK) {
+        let events = events_of(reader, &span.rotation)?;
+        for (event, at) in events.into_iter().rev() {
+            if let Event::VisitEnded { site, end, problem } = event {
+                ends.entry(site).or_insert(LastEnd {
+                    at: at.wall,
+                    end,
+                    problem,
+                });
+            }
+        }
+    }
+    Ok(ends)
+}
+
+/// The configuration a rotation began with, as its plan treats it.
+pub(super) fn kept(
+    reader: &Reader,
+    plan: &Plan,
+    options: &config::Options,
+) -> Result<(Fleet, Playbook), RunError> {
+    let (rotation, playbook) = (&plan.id, &plan.playbook);
+    let mut files: BTreeMap<PathBuf, Arc<[u8]>> = reader
+        .config_of(rotation)
+        .map_err(JournalError::Store)?
+        .into_iter()
+        .map(|(path, content)| (path, Arc::from(content)))
+        .collect();
+    let root = files
+        .remove(&PathBuf::from(ROOT))
+        .unwrap_or_else(|| Arc::from([]));
+    let root = PathBuf::from(String::from_utf8_lossy(&root).into_owned());
+    let snapshot = Snapshot { root, files };
+    let refused = |what: String| {
+        RunError::Refused(Problem {
+            what,
+            cure: "see that the secret files it names are where they were, then start again"
+                .to_owned(),
+            is_transient: false,
+        })
+    };
+    let loaded = config::load_from(&snapshot, options).map_err(|report| {
+        refused(format!(
+            "the configuration of rotation {rotation} cannot be read: {report}"
+        ))
+    })?;
+    let playbook = loaded.playbooks.get(playbook).cloned().ok_or_else(|| {
+        refused(format!(
+            "rotation {rotation} has no playbook {playbook} any more"
+        ))
+    })?;
+    Ok((plan.treat(loaded.fleet), playbook))
+}
+
+fn last_plan(events: &[(Event, Now)]) -> Option<&Plan> {
+    events.iter().rev().find_map(|(event, _)| planned(event))
+}
+
+/// The plan, where this is the fact that there is one.
+pub fn planned(event: &Event) -> Option<&Plan> {
+    if let Event::Planned { plan } = event {
+        return Some(plan);
+    }
+    None
+}

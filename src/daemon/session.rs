@@ -1,0 +1,345 @@
+//! One process's ownership of a fleet: configuration read, store held, journal replayed.
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::adapters::Adapters;
+use super::clock::Clock;
+use super::control::Control;
+use super::journal::{self, JournalError};
+use super::night::{Ask, Finish, Night, Notice, RunError};
+use super::past::{self, Past, ROOT};
+use super::survey::{ImageSource, Observations, observe};
+use crate::config::report::Report;
+use crate::config::{self, Loaded};
+use crate::coordinator::input::{Command, Input};
+use crate::coordinator::machine::Coordinator;
+use crate::coordinator::outcome::Problem;
+use crate::coordinator::plan::{Mode, Plan, Wish, plan};
+use crate::coordinator::state::State;
+use crate::model::fleet::Fleet;
+use crate::model::id::{PlaybookName, RotationId, SiteName};
+use crate::model::playbook::Playbook;
+use crate::model::time::Ttl;
+use crate::store::{Occupant, Reader, Store, StoreError};
+
+/// How long an interrupted rotation may be continued by asking for the same playbook.
+const CONTINUED_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(12);
+
+/// Where things are, and what the process was given.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    pub config: PathBuf,
+    pub state: PathBuf,
+    pub options: config::Options,
+    /// Docker's `config.json`.
+    pub docker_config: Option<PathBuf>,
+    /// As typed, for whoever finds the store in use.
+    pub command: String,
+    pub user: String,
+}
+
+/// Why a fleet could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the configuration is wrong")]
+    Config(Report),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    Journal(JournalError),
+    #[error("{}", .0.what)]
+    Adapters(Problem),
+}
+
+/// A rotation whose process died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    pub rotation: RotationId,
+    pub playbook: PlaybookName,
+    pub mode: Mode,
+    pub began: Timestamp,
+}
+
+/// The fleet, owned by this process.
+pub struct Session {
+    paths: Paths,
+    pub config: Loaded,
+    pub store: Store,
+    pub adapters: Arc<Adapters>,
+    clock: Clock,
+    state: State,
+}
+
+impl Session {
+    /// Reads the configuration, takes the store and replays its journal. Contacts nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a store in use names who uses it.
+    pub fn open(paths: Paths) -> Result<Session, OpenError> {
+        let config = config::load(&paths.config, &paths.options).map_err(OpenError::Config)?;
+        let clock = Clock::start();
+        let by = Occupant {
+            pid: std::process::id(),
+            user: paths.user.clone(),
+            command: paths.command.clone(),
+            since: clock.now().wall,
+        };
+        let store = Store::open(&paths.state, &config.fleet.name, &by).map_err(OpenError::Store)?;
+        let adapters = adapters(&config.fleet, clock, &paths).map_err(OpenError::Adapters)?;
+        let mut session = Session {
+            paths,
+            config,
+            store,
+            adapters,
+            clock,
+            state: State::default(),
+        };
+        session.state = session.recent().map_err(OpenError::Journal)?.state();
+        Ok(session)
+    }
+
+    /// Everything that follows from the journal.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What time it is.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The rotation whose process died, where there is one.
+    pub fn interrupted(&self) -> Option<Interrupted> {
+        let rotation = self
+            .state
+            .rotation
+            .as_ref()
+            .filter(|rotation| rotation.end.is_none())?;
+        Some(Interrupted {
+            rotation: rotation.plan.id.clone(),
+            playbook: rotation.plan.playbook.clone(),
+            mode: rotation.plan.mode.clone(),
+            began: rotation.began,
+        })
+    }
+
+    /// Looks at the world for a plan.
+    pub async fn observe(&self, sites: &BTreeSet<SiteName>, source: ImageSource) -> Observations {
+        observe(
+            &self.adapters,
+            &self.config.fleet,
+            sites,
+            source,
+            &self.state,
+        )
+        .await
+    }
+
+    /// The sites a wish is about, as far as they can be told before the marker is read.
+    pub fn sites_of(&self, wish: &Wish, playbook: &Playbook) -> BTreeSet<SiteName> {
+        let named = wish.sites.clone().or_else(|| playbook.sites.clone());
+        match named {
+            Some(named) => named.into_iter().collect(),
+            None => self.config.fleet.sites.keys().cloned().collect(),
+        }
+    }
+
+    /// Whether asking for this playbook continues an interrupted rotation.
+    pub fn continues(&self, playbook: &PlaybookName, mode: &Mode) -> bool {
+        let now = self.clock.now().wall;
+        self.interrupted().is_some_and(|interrupted| {
+            interrupted.playbook == *playbook
+                && interrupted.mode == Mode::Rotate
+                && *mode == Mode::Rotate
+                && now.duration_since(interrupted.began) < CONTINUED_WITHIN
+        })
+    }
+
+    /// Continues or ends what was interrupted. `supersede`: the visit in hand is brought to
+    /// safety, the rest is dropped.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn resume(
+        &mut self,
+        supersede: bool,
+        notices: mpsc::UnboundedSender<Notice>,
+        asks: &mut mpsc::Receiver<Ask>,
+    ) -> Result<Option<Finish>, RunError> {
+        let rotation = self.state.rotation.as_ref();
+        let Some(interrupted) = rotation.filter(|rotation| rotation.end.is_none()) else {
+            return Ok(None);
+        };
+        let (fleet, playbook) = past::kept(&self.store, &interrupted.plan, &self.paths.options)?;
+        let mut first = vec![Input::Started];
+        if supersede {
+            first.push(Input::Command(Command::Supersede));
+        }
+        let finish = self.drive(fleet, playbook, first, notices, asks).await?;
+        Ok(Some(finish))
+    }
+
+    /// Begins a planned rotation and drives it to its end.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn begin(
+        &mut self,
+        plan: Plan,
+        notices: mpsc::UnboundedSender<Notice>,
+        asks: &mut mpsc::Receiver<Ask>,
+    ) -> Result<Finish, RunError> {
+        let files: Vec<_> = self
+            .config
+            .snapshot
+            .files
+            .iter()
+            .map(|(path, content)| (path.clone(), content.to_vec()))
+            .chain([(PathBuf::from(ROOT), path_bytes(&self.config.snapshot.root))])
+            .collect();
+        self.store
+            .keep_config(&plan.id, &files)
+            .map_err(JournalError::Store)?;
+        let fleet = plan.treat(self.config.fleet.clone());
+        let playbook = self.playbook(&plan.playbook)?;
+        let first = vec![Input::Command(Command::Begin {
+            plan: Box::new(plan),
+        })];
+        self.drive(fleet, playbook, first, notices, asks).await
+    }
+
+    /// A plan for a wish, on what is seen now.
+    ///
+    /// # Errors
+    /// [`RunError::Blocked`] with every reason; [`RunError::Refused`] where the marker cannot be
+    /// read.
+    pub async fn plan(
+        &self,
+        wish: Wish,
+        playbook: &Playbook,
+        source: ImageSource,
+    ) -> Result<Plan, RunError> {
+        let sites = self.sites_of(&wish, playbook);
+        let observed = self.observe(&sites, source).await;
+        let survey = observed
+            .survey(&self.config.fleet)
+            .map_err(RunError::Refused)?;
+        plan(&self.config.fleet, playbook, wish, &survey).map_err(RunError::Blocked)
+    }
+
+    /// The playbook of that name.
+    ///
+    /// # Errors
+    /// [`RunError::Unknown`] naming those there are.
+    pub fn playbook(&self, name: &PlaybookName) -> Result<Playbook, RunError> {
+        let known = &self.config.playbooks;
+        known.get(name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = known.keys().map(PlaybookName::as_str).collect();
+            RunError::Unknown(Problem {
+                what: format!("no playbook is called {name}"),
+                cure: format!("use one of: {}", names.join(", ")),
+                is_transient: false,
+            })
+        })
+    }
+
+    async fn drive(
+        &mut self,
+        fleet: Fleet,
+        playbook: Playbook,
+        first: Vec<Input>,
+        notices: mpsc::UnboundedSender<Notice>,
+        asks: &mut mpsc::Receiver<Ask>,
+    ) -> Result<Finish, RunError> {
+        let adapters = adapters(&fleet, self.clock, &self.paths).map_err(RunError::Refused)?;
+        let holder = self.store.holder().map_err(JournalError::Store)?;
+        let at = self.clock.now().wall;
+        let ttl_high = ttl_high(&self.store, &fleet, at).map_err(JournalError::Store)?;
+        let mut coordinator = Coordinator::new(fleet, playbook, holder.clone(), ttl_high);
+        let (state, events) = journal::read(&self.store)?;
+        coordinator.remember(state);
+        coordinator.replay(events);
+        let control = self.control().await?;
+        let ends = past::last_ends(&self.store)?;
+        let night = Night {
+            control,
+            holder,
+            ends,
+            coordinator: &mut coordinator,
+            store: &mut self.store,
+            adapters,
+            clock: self.clock,
+            notices,
+        };
+        let finish = Box::pin(night.run(first, asks)).await?;
+        self.store
+            .drop_config(&finish.rotation)
+            .map_err(JournalError::Store)?;
+        self.state = coordinator.state().clone();
+        Ok(finish)
+    }
+
+    /// The socket of this run. Its lines go on with the number that follows the rotation's last.
+    async fn control(&self) -> Result<Control, JournalError> {
+        let path = self
+            .paths
+            .state
+            .join(self.config.fleet.name.as_str())
+            .join(SOCKET);
+        Ok(Control::listen(path, self.recent()?.storyteller()).await)
+    }
+
+    /// What lasts, and the rotation in hand.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn recent(&self) -> Result<Past, JournalError> {
+        Past::recent(&self.store, &self.config, &self.paths.options)
+    }
+}
+
+/// The control socket's name in the fleet's folder.
+pub const SOCKET: &str = "control.sock";
+
+/// The largest TTL of the last day before `at`. Before a day was seen, `[dns].ttl_was` stands in.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if what is remembered is damaged.
+pub fn ttl_high(store: &Reader, fleet: &Fleet, at: Timestamp) -> Result<Ttl, StoreError> {
+    let day_ago = at - jiff::SignedDuration::from_hours(24);
+    let seen = store.largest_ttl_since(day_ago)?.unwrap_or(Ttl(0));
+    let known_for_a_day = store
+        .ttls_known_since()?
+        .is_some_and(|since| since <= day_ago);
+    let at_least = if known_for_a_day {
+        fleet.dns.ttl
+    } else {
+        fleet.dns.ttl_was
+    };
+    Ok(seen.max(at_least))
+}
+
+/// A new rotation's id: `NAME-YYYYMMDDTHHMMSS-XXXX`, the time in UTC, the end random.
+pub fn rotation_id(name: &str, at: Timestamp) -> RotationId {
+    let random: String = crate::dns::nonce().as_str().chars().take(4).collect();
+    let text = format!("{name}-{}-{random}", at.strftime("%Y%m%dT%H%M%S"));
+    text.parse()
+        .expect("a playbook's name, digits and letters make a rotation id")
+}
+
+fn path_bytes(path: &std::path::Path) -> Vec<u8> {
+    path.to_string_lossy().into_owned().into_bytes()
+}
+
+fn adapters(fleet: &Fleet, clock: Clock, paths: &Paths) -> Result<Arc<Adapters>, Problem> {
+    let fleet = Arc::new(fleet.clone());
+    Ok(Arc::new(Adapters::new(
+        fleet,
+        clock,
+        paths.docker_config.clone(),
+    )?))
+}
