@@ -1,6 +1,13 @@
 //! Rotates whole datacenters, every night, without anyone noticing.
+//!
+//! Data flows one way: [`config`] reads files into the nouns of [`model`]; [`coordinator`] plans and
+//! decides, purely; [`daemon`] writes its decisions down ([`store`]) and carries them out through one
+//! adapter a system ([`dns`], [`engine`], [`registry`], [`probe`], [`traffic`], [`before`]); what came
+//! of it goes back in. [`api`] and [`cli`] are what programs and people meet. `ARCHITECTURE.md` is the
+//! map.
 pub mod api;
 pub mod before;
+pub mod cli;
 pub mod config;
 pub mod coordinator;
 pub mod daemon;

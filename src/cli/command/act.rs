@@ -1,0 +1,176 @@
+//! What every command that changes something does: settle what was interrupted, plan, ask, run,
+//! and say how it ended.
+use super::super::args::Yes;
+use super::super::confirm::confirm;
+use super::super::desk::Desk;
+use super::super::exit::Exit;
+use super::super::failure::{Failure, Outcome};
+use super::super::follow::{Elsewhere, Night, Show, Until, Work, drive};
+use super::super::memory::typical;
+use crate::api::wire::Command;
+use crate::coordinator::event::VisitEnd;
+use crate::coordinator::plan::{Mode, Options, Plan, Wish};
+use crate::daemon::survey::ImageSource;
+use crate::daemon::{Finish, Session, rotation_id};
+use crate::model::id::{PlaybookName, SiteName};
+use crate::model::playbook::Playbook;
+
+/// What is asked for.
+pub(super) struct Request {
+    pub(super) mode: Mode,
+    pub(super) playbook: PlaybookName,
+    /// `None`: what the playbook says.
+    pub(super) sites: Option<Vec<SiteName>>,
+    pub(super) options: Options,
+    pub(super) reason: Option<String>,
+    pub(super) source: ImageSource,
+}
+
+impl Request {
+    /// A request for one site, by the on-call playbook.
+    pub(super) fn of(site: &SiteName, mode: Mode, reason: Option<String>) -> Request {
+        Request {
+            mode,
+            playbook: named("rebuild"),
+            sites: Some(vec![site.clone()]),
+            options: Options::default(),
+            reason,
+            source: ImageSource::Registry,
+        }
+    }
+}
+
+/// A built-in playbook.
+pub(super) fn named(name: &str) -> PlaybookName {
+    name.parse()
+        .expect("the names of built-in playbooks are names")
+}
+
+/// Passes a wish on to the coordinator that runs, and tells what happens until it is done. `None`:
+/// none runs, this process is to do it.
+pub(super) async fn pass_on(
+    desk: &Desk,
+    what: String,
+    command: &Command,
+    until: Until,
+) -> Result<Option<Exit>, Failure> {
+    let loaded = desk.load()?;
+    Box::pin(Elsewhere::new(desk, &loaded, what, until).pass_on(command)).await
+}
+
+/// Does it in this process.
+pub(super) async fn act(desk: &Desk, request: Request, yes: Yes, question: &str) -> Outcome {
+    let mut session = desk.session()?;
+    let before = settle(desk, &mut session).await?;
+    let plan = planned(desk, &session, request).await?;
+    confirm(&desk.output, yes, question)?;
+    let after = begin(desk, &mut session, plan).await?;
+    Ok(before.worse(after))
+}
+
+/// Brings to safety what an earlier process left, and drops the rest of it.
+pub(super) async fn settle(desk: &Desk, session: &mut Session) -> Outcome {
+    let Some(interrupted) = session.interrupted() else {
+        return Ok(Exit::Done);
+    };
+    desk.output.progress(&format!(
+        "{} was interrupted: what it left is brought to safety first",
+        interrupted.rotation
+    ));
+    let show = Show::new(desk, night(session, &interrupted.playbook)?);
+    let work = Work::Resume { supersede: true };
+    let finish = drive(desk, session, work, show).await?;
+    // That it was aborted is what was asked for; that a site stayed out is not.
+    let is_out = |finish: Finish| {
+        let mut ends = finish.visits.into_values();
+        ends.any(|(end, _)| end == VisitEnd::Quarantined)
+    };
+    Ok(match finish.is_some_and(is_out) {
+        true => Exit::Attention,
+        false => Exit::Done,
+    })
+}
+
+/// The plan of a request, on what is seen now.
+pub(super) async fn planned(
+    desk: &Desk,
+    session: &Session,
+    request: Request,
+) -> Result<Plan, Failure> {
+    let playbook = session.playbook(&request.playbook)?;
+    let wish = Wish {
+        id: rotation_id(
+            name(&request.mode, &request.playbook),
+            desk.clock.now().wall,
+        ),
+        mode: request.mode,
+        sites: request.sites,
+        options: request.options,
+        actor: desk.user(),
+        reason: request.reason,
+    };
+    Ok(Box::pin(session.plan(wish, &playbook, request.source)).await?)
+}
+
+/// What its rotation is called after: the playbook, or what a person does by hand.
+pub(super) fn name<'a>(mode: &Mode, playbook: &'a PlaybookName) -> &'a str {
+    match mode {
+        Mode::Rotate => playbook.as_str(),
+        Mode::Rebuild => "rebuild",
+        Mode::Restore { .. } => "restore",
+        Mode::Recover => "recover",
+        Mode::Withdraw => "withdraw",
+        Mode::Cordon { cordoned: true } => "cordon",
+        Mode::Cordon { cordoned: false } => "uncordon",
+        Mode::TakeOver => "take-over",
+    }
+}
+
+/// Runs a plan and says how it ended.
+pub(super) async fn begin(desk: &Desk, session: &mut Session, plan: Plan) -> Outcome {
+    let mode = plan.mode.clone();
+    let show = Show::new(desk, night(session, &plan.playbook)?);
+    let finish = drive(desk, session, Work::Begin(Box::new(plan)), show).await?;
+    Ok(finish.map_or(Exit::Done, |finish| ended(desk, &finish, &mode)))
+}
+
+/// Says what a person is needed for.
+pub(super) fn ended(desk: &Desk, finish: &Finish, mode: &Mode) -> Exit {
+    let exit = Exit::of(finish, mode);
+    if exit == Exit::Done || desk.output.is_json {
+        return exit;
+    }
+    for (site, (end, problem)) in &finish.visits {
+        let Some(problem) = problem else { continue };
+        desk.output.say(&format!("{site}: {}", problem.what));
+        desk.output.say(&format!("  cure: {}", problem.cure));
+        if *end == VisitEnd::Quarantined {
+            desk.output
+                .say(&format!("  next: cleanslate rebuild {site} --reason TEXT"));
+        }
+    }
+    if let Some(refusal) = &finish.refusal {
+        desk.output.say(&refusal.what);
+        desk.output.say(&format!("  cure: {}", refusal.cure));
+    }
+    if !finish.not_visited.is_empty() {
+        let sites: Vec<&str> = finish.not_visited.iter().map(SiteName::as_str).collect();
+        desk.output
+            .say(&format!("not visited: {}", sites.join(", ")));
+        desk.output.say("  next: cleanslate retry --reason TEXT");
+    }
+    exit
+}
+
+pub(super) fn night(session: &Session, playbook: &PlaybookName) -> Result<Night, Failure> {
+    let playbook: Playbook = session.playbook(playbook)?;
+    let typical = |site: &SiteName, step: &str| typical(&session.store, site, step);
+    Ok(Night::new(&session.config.fleet, &playbook, typical))
+}
+
+/// How long to wait for a marker that another coordinator holds, in seconds: a timer waits until
+/// it could be taken over, a person is told at once.
+pub(super) fn patience(desk: &Desk, asked: Option<jiff::SignedDuration>) -> u64 {
+    let default = if desk.output.is_terminal { 0 } else { 35 * 60 };
+    asked.map_or(default, |asked| u64::try_from(asked.as_secs()).unwrap_or(0))
+}

@@ -1,0 +1,104 @@
+//! `rotate`: one pass of a playbook over the fleet.
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::super::args::Yes;
+use super::super::confirm::confirm;
+use super::super::desk::{Desk, known_site};
+use super::super::exit::Exit;
+use super::super::failure::Outcome;
+use super::super::follow::{Show, Work, drive};
+use super::act::{self, Request};
+use super::{dry_run, plan, preview};
+use crate::coordinator::plan::{Mode, Options};
+use crate::daemon::Session;
+use crate::daemon::survey::ImageSource;
+use crate::model::id::{PlaybookName, SiteName};
+
+/// Visits every site of a playbook: out of DNS, emptied, rebuilt from its images, put back
+///
+/// A rotation of the same playbook that was interrupted less than 12 hours ago is continued; any
+/// other one is brought to safety first. One Ctrl-C aborts: what is visited is brought to safety.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cleanslate rotate                          the playbook nightly
+  cleanslate rotate urgent --site nyc        one site, by another playbook
+  cleanslate rotate --dry-run                tonight's rotation, told in advance
+  cleanslate plan --out night.json && cleanslate rotate --plan night.json --yes
+  cleanslate rotate --json | jq .event       for programs: one object a line")]
+pub(crate) struct Rotate {
+    /// Which playbook
+    #[arg(default_value = "nightly")]
+    playbook: PlaybookName,
+    /// Only this site; may be repeated
+    #[arg(long, value_name = "SITE", value_delimiter = ',')]
+    site: Vec<SiteName>,
+    /// Refuses to begin unless all is as this plan found it (`plan --out`)
+    #[arg(long, value_name = "FILE", conflicts_with = "site")]
+    plan: Option<PathBuf>,
+    /// Plans and asks all that *ready* asks, then plays the rotation against servers that obey;
+    /// changes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How long to wait while another coordinator holds the marker [default: 35m, 0s on a
+    /// terminal]
+    #[arg(long, value_name = "TIME")]
+    wait: Option<jiff::SignedDuration>,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
+    if args.dry_run {
+        let file = args.plan.as_deref();
+        return Box::pin(dry_run::run(desk, &args.playbook, &args.site, file)).await;
+    }
+    let mut session = desk.session()?;
+    plan::playbook(&session.config, &args.playbook)?;
+    for site in &args.site {
+        known_site(&session.config.fleet, site)?;
+    }
+    if session.continues(&args.playbook, &Mode::Rotate) {
+        return resume(desk, &mut session, args).await;
+    }
+    let before = act::settle(desk, &mut session).await?;
+    let plan = act::planned(desk, &session, request(desk, args)).await?;
+    if let Some(file) = &args.plan {
+        preview::refuse_if_changed(desk, &session, &plan, file).await?;
+    }
+    let sites: Vec<&str> = plan.sites().map(SiteName::as_str).collect();
+    let question = format!(
+        "Rotate {} of fleet {} by the playbook {}?",
+        sites.join(", "),
+        session.config.fleet.name,
+        args.playbook
+    );
+    confirm(&desk.output, args.yes, &question)?;
+    let after = act::begin(desk, &mut session, plan).await?;
+    Ok(before.worse(after))
+}
+
+async fn resume(desk: &Desk, session: &mut Session, args: &Rotate) -> Outcome {
+    let show = Show::new(desk, act::night(session, &args.playbook)?);
+    let work = Work::Resume { supersede: false };
+    let finish = drive(desk, session, work, show).await?;
+    Ok(finish.map_or(Exit::Done, |finish| {
+        act::ended(desk, &finish, &Mode::Rotate)
+    }))
+}
+
+fn request(desk: &Desk, args: &Rotate) -> Request {
+    Request {
+        mode: Mode::Rotate,
+        playbook: args.playbook.clone(),
+        sites: (!args.site.is_empty()).then(|| args.site.clone()),
+        options: Options {
+            wait_s: act::patience(desk, args.wait),
+            ..Options::default()
+        },
+        reason: None,
+        source: ImageSource::Registry,
+    }
+}

@@ -1,0 +1,262 @@
+//! `status`, also plain `cleanslate`.
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::super::desk::Desk;
+use super::super::exit::Exit;
+use super::super::failure::{Failure, Outcome};
+use super::super::grid::grid;
+use super::super::memory::Memory;
+use super::super::when::When;
+use crate::api::status::{InDns, RotationState, SiteStatus, Status};
+use crate::api::wire::{Command, Reply};
+use crate::config::Loaded;
+use crate::daemon;
+use crate::daemon::status::Known;
+
+/// Nobody who asks for the status waits longer for one answer.
+const WITHIN: Duration = Duration::from_secs(2);
+
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Where every site stands, and what a person is needed for
+///
+/// Asks the coordinator that runs; else what the journal remembers, the primary and the engines.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Show {
+    /// Shows it again every two seconds
+    #[arg(long)]
+    watch: bool,
+}
+
+pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
+    let loaded = desk.load()?;
+    loop {
+        let status = Box::pin(look(desk, &loaded)).await?;
+        if desk.output.is_json {
+            desk.output.json(&status);
+        } else {
+            let text = text(&status, &desk.when, desk.clock.now().wall);
+            let clear = if args.watch { "\u{1b}[2J\u{1b}[H" } else { "" };
+            desk.output.result(&format!("{clear}{text}"));
+        }
+        if !args.watch {
+            return Ok(Exit::Done);
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+async fn look(desk: &Desk, loaded: &Loaded) -> Result<Status, Failure> {
+    if let Some(status) = from_coordinator(desk, loaded).await? {
+        return Ok(status);
+    }
+    let known = match Memory::open(desk, loaded)? {
+        Some(memory) => Known {
+            state: Some(memory.state(loaded)?),
+            ends: memory.ends()?,
+            holder: Some(memory.holder),
+            is_live: false,
+        },
+        None => Known::default(),
+    };
+    let adapters = desk.adapters(&loaded.fleet)?;
+    Ok(daemon::status::look(&adapters, &known, desk.clock).await)
+}
+
+async fn from_coordinator(desk: &Desk, loaded: &Loaded) -> Result<Option<Status>, Failure> {
+    let Some(mut client) = desk.coordinator(&loaded.fleet).await? else {
+        return Ok(None);
+    };
+    let reply = match timeout(WITHIN, client.request(&Command::Status {})).await {
+        Ok(reply) => reply?,
+        Err(_) => return Ok(None),
+    };
+    let Reply::Ok(value) = reply else {
+        return Ok(None);
+    };
+    Ok(serde_json::from_value(value).ok())
+}
+
+fn text(status: &Status, when: &When, now: Timestamp) -> String {
+    let mut parts = vec![head(status, when, now), sites(status, when, now)];
+    parts.extend(
+        status
+            .unknown
+            .iter()
+            .map(|text| format!("not known: {text}")),
+    );
+    for next in &status.next {
+        let site = next.site.as_ref().map_or("fleet", |site| site.as_str());
+        parts.push(format!("{site}: {}\n  next: {}", next.why, next.command));
+    }
+    parts.join("\n\n")
+}
+
+fn head(status: &Status, when: &When, now: Timestamp) -> String {
+    let rotation = match &status.rotation {
+        None => "no rotation".to_owned(),
+        Some(rotation) => {
+            let doing = match (rotation.interrupted, rotation.state) {
+                (true, _) => "interrupted",
+                (false, RotationState::Running) => "running",
+                (false, RotationState::Halting) => "halting",
+                (false, RotationState::Aborting) => "aborting",
+            };
+            let why = rotation.why.as_ref();
+            let why = why.map_or(String::new(), |why| format!(", waiting for {why}"));
+            format!(
+                "{} {doing}{why}, begun {} by {}; {} visited, {} left",
+                rotation.id,
+                when.ago(rotation.since, now),
+                rotation.actor,
+                rotation.visited.len(),
+                rotation.left.len()
+            )
+        }
+    };
+    let marker = match &status.marker {
+        None if status
+            .sites
+            .iter()
+            .all(|site| site.in_dns == InDns::Unknown) =>
+        {
+            "marker not known".to_owned()
+        }
+        None => "no marker".to_owned(),
+        Some(marker) => match &marker.holder {
+            Some(holder) => format!("marker held by {holder}, epoch {}", marker.epoch),
+            None => format!("marker free, epoch {}", marker.epoch),
+        },
+    };
+    format!("fleet {}: {rotation}; {marker}", status.fleet)
+}
+
+fn sites(status: &Status, when: &When, now: Timestamp) -> String {
+    let row = |site: &SiteStatus| {
+        let state = site.state.map_or("unknown", |state| state.words());
+        let cordoned = if site.cordoned { ", cordoned" } else { "" };
+        let since = site
+            .since
+            .map_or(String::new(), |since| when.ago(since, now));
+        let until = site
+            .until
+            .map_or(String::new(), |until| when.ahead(until, now));
+        [
+            site.name.to_string(),
+            format!("{state}{cordoned}"),
+            in_dns(site.in_dns).to_owned(),
+            digests(site),
+            hosts(site),
+            since,
+            until,
+            site.why.clone().unwrap_or_default(),
+        ]
+    };
+    let headings = [
+        "SITE", "STATE", "IN DNS", "RUNS", "ENGINES", "SINCE", "UNTIL", "WHY",
+    ];
+    grid(headings, status.sites.iter().map(row).collect())
+}
+
+fn in_dns(in_dns: InDns) -> &'static str {
+    match in_dns {
+        InDns::Yes => "yes",
+        InDns::No => "no",
+        InDns::Partly => "partly",
+        InDns::Unknown => "?",
+    }
+}
+
+/// The first digits of each digest, as people compare them.
+fn digests(site: &SiteStatus) -> String {
+    let short = |text: &str| -> String {
+        let digests = text.split(", ").map(|digest| {
+            let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+            hex.get(..12).unwrap_or(hex).to_owned()
+        });
+        digests.collect::<Vec<_>>().join("|")
+    };
+    let services = site.digests.iter();
+    let texts = services.map(|(service, digest)| format!("{service} {}", short(digest)));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+fn hosts(site: &SiteStatus) -> String {
+    use crate::api::status::EngineStatus;
+    let count = |of: EngineStatus| site.hosts.iter().filter(|host| host.engine == of).count();
+    let down: Vec<&str> = site
+        .hosts
+        .iter()
+        .filter(|host| host.engine == EngineStatus::Down)
+        .map(|host| host.name.as_str())
+        .collect();
+    match (count(EngineStatus::Unknown), down.is_empty()) {
+        (unknown, _) if unknown == site.hosts.len() => "?".to_owned(),
+        (_, true) => format!("{} up", count(EngineStatus::Up)),
+        (_, false) => format!("{} up, down: {}", count(EngineStatus::Up), down.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::api::status::{Engine, Seen, status};
+    use crate::coordinator::plan::{Mode, Options};
+    use crate::coordinator::tests::world::{World, fleet, site};
+
+    #[test]
+    fn the_table_shows_each_site_what_it_waits_for_and_what_to_type() {
+        let mut world = World::new();
+        let mut machine = world.coordinator();
+        let plan = world.plan(Mode::Rotate, None, Options::default());
+        world.begin(&mut machine, plan);
+        while machine
+            .state()
+            .site_waits(&site("fra"))
+            .is_none_or(|waiting| waiting.until.is_none())
+        {
+            assert!(world.step(&mut machine));
+        }
+        let gone = "192.0.2.3".parse().unwrap();
+        for set in world.view.rrsets.values_mut() {
+            set.addresses.remove(&gone);
+        }
+        let fleet = fleet();
+        let holder = "holder-a".parse().unwrap();
+        let mut engines = BTreeMap::new();
+        engines.insert((site("nyc"), "nyc1".parse().unwrap()), Engine::Down);
+        let status = status(&Seen {
+            fleet: &fleet,
+            state: Some(machine.state()),
+            view: Some(&world.view),
+            engines: &engines,
+            ends: &BTreeMap::new(),
+            holder: Some(&holder),
+            is_live: true,
+            now: world.time(),
+        });
+        let when = When {
+            zone: TimeZone::UTC,
+        };
+        let now = world.time().wall + jiff::SignedDuration::from_secs(7);
+        insta::assert_snapshot!(text(&status, &when, now), @r"
+        fleet edge: nightly-1 running, begun 08:00:00 UTC (7s ago) by test; 0 visited, 2 left; marker held by holder-a, epoch 1
+
+        SITE  STATE           IN DNS  RUNS  ENGINES           SINCE                  UNTIL                  WHY
+        fra   draining        no            ?                 08:00:00 UTC (7s ago)  08:00:30 UTC (in 23s)  waiting for resolvers to forget its addresses
+        nyc   in service      yes           0 up, down: nyc1
+        sin   out of service  no            ?                                                               taken out by somebody else's hand
+
+        sin: taken out by somebody else's hand
+          next: cleanslate rebuild sin --restore --reason TEXT
+        ");
+    }
+}

@@ -1,0 +1,145 @@
+//! What every command works with: flags, output, clocks, paths.
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::Global;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::Output;
+use super::when::When;
+use crate::api::actor::Actor;
+use crate::api::client::Client;
+use crate::config::{self, Loaded};
+use crate::coordinator::outcome::Problem;
+use crate::daemon::adapters::Adapters;
+use crate::daemon::clock::Clock;
+use crate::daemon::{Paths, Session};
+use crate::model::fleet::Fleet;
+use crate::model::id::SiteName;
+use crate::model::text::Secret;
+
+/// A process's own things.
+pub(crate) struct Desk {
+    pub(crate) global: Global,
+    pub(crate) output: Output,
+    pub(crate) clock: Clock,
+    pub(crate) when: When,
+    environment: BTreeMap<String, Secret>,
+    has_warned: Cell<bool>,
+}
+
+impl Desk {
+    pub(crate) fn new(global: Global) -> Desk {
+        let text = |text: std::ffi::OsString| text.into_string().ok();
+        let environment = std::env::vars_os()
+            .filter_map(|(key, value)| Some((text(key)?, Secret::from(text(value)?))))
+            .collect();
+        Desk {
+            output: Output::new(&global),
+            clock: Clock::start(),
+            when: When::local(),
+            environment,
+            has_warned: Cell::new(false),
+            global,
+        }
+    }
+
+    /// The configuration; its warnings are said once a process.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        let loaded = config::load(&self.global.config, &self.options())?;
+        let is_new = !self.has_warned.replace(true);
+        if is_new && !loaded.warnings.is_empty() && self.output.shows_progress() {
+            let text = loaded.warnings.render(self.output.has_color());
+            self.output.say(text.trim_end());
+        }
+        Ok(loaded)
+    }
+
+    pub(crate) fn options(&self) -> config::Options {
+        config::Options {
+            environment: self.environment.clone(),
+            base: std::env::current_dir().unwrap_or_default(),
+        }
+    }
+
+    /// Every outside system of the fleet. Contacts nothing.
+    pub(crate) fn adapters(&self, fleet: &Fleet) -> Result<Adapters, Failure> {
+        let adapters = Adapters::new(Arc::new(fleet.clone()), self.clock, self.docker_config());
+        adapters.map_err(|problem| Failure {
+            exit: Exit::Usage,
+            said: super::failure::Said::Problems(vec![problem]),
+        })
+    }
+
+    /// Takes the store.
+    pub(crate) fn session(&self) -> Result<Session, Failure> {
+        // Warnings are said once, here.
+        self.load()?;
+        Ok(Session::open(Paths {
+            config: self.global.config.clone(),
+            state: self.state_dir(),
+            options: self.options(),
+            docker_config: self.docker_config(),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            user: self.user(),
+        })?)
+    }
+
+    /// A connection to the coordinator that runs, if one does.
+    pub(crate) async fn coordinator(&self, fleet: &Fleet) -> Result<Option<Client>, Failure> {
+        let socket = self
+            .state_dir()
+            .join(fleet.name.as_str())
+            .join("control.sock");
+        Ok(Client::connect(&socket).await?)
+    }
+
+    /// `--state`, else where the user keeps such things.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        if let Some(dir) = &self.global.state {
+            return dir.clone();
+        }
+        if rustix::process::geteuid().is_root() {
+            return PathBuf::from("/var/lib/cleanslate");
+        }
+        self.path("XDG_STATE_HOME")
+            .or_else(|| Some(self.path("HOME")?.join(".local/state")))
+            .unwrap_or_default()
+            .join("cleanslate")
+    }
+
+    fn docker_config(&self) -> Option<PathBuf> {
+        let dir = self
+            .path("DOCKER_CONFIG")
+            .or_else(|| Some(self.path("HOME")?.join(".docker")))?;
+        Some(dir.join("config.json"))
+    }
+
+    /// Who asks, for the journal. Needs a runtime.
+    pub(crate) fn user(&self) -> String {
+        Actor::own().map_or_else(|_| "unknown".to_owned(), |actor| actor.user)
+    }
+
+    fn path(&self, variable: &str) -> Option<PathBuf> {
+        let value = self.environment.get(variable)?.reveal_text();
+        (!value.is_empty()).then(|| Path::new(&value).to_owned())
+    }
+}
+
+/// Refuses a site that the fleet does not have.
+pub(crate) fn known_site(fleet: &Fleet, site: &SiteName) -> Result<(), Failure> {
+    if fleet.sites.contains_key(site) {
+        return Ok(());
+    }
+    let names: Vec<&str> = fleet.sites.keys().map(SiteName::as_str).collect();
+    Err(Failure {
+        exit: Exit::Usage,
+        said: super::failure::Said::Problems(vec![Problem {
+            what: format!("no site is called {site}"),
+            cure: format!("use one of: {}", names.join(", ")),
+            is_transient: false,
+        }]),
+    })
+}

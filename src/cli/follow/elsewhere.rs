@@ -1,0 +1,285 @@
+//! A wish that the coordinator which runs has taken: what happens until it is done.
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::words;
+use crate::api::client::Watch;
+use crate::api::public::{Line, Public};
+use crate::api::status::{SiteStatus, Status};
+use crate::api::wire::{Command, Reply};
+use crate::cli::desk::Desk;
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::memory::Memory;
+use crate::config::Loaded;
+use crate::model::id::{RotationId, SiteName};
+
+/// No silence is longer.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// How often the marker's lists are looked at: no event line tells of them.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// When a wish is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// The site's next visit has ended.
+    Visited(SiteName),
+    /// The marker's list of cordoned sites has the site, or has it no more.
+    Cordoned { site: SiteName, cordoned: bool },
+    /// The rotation has ended.
+    Ended,
+}
+
+/// Whoever took a wish, and what is heard of it.
+pub(crate) struct Elsewhere<'a> {
+    desk: &'a Desk,
+    loaded: &'a Loaded,
+    /// As typed: `rebuild nyc`.
+    what: String,
+    until: Until,
+    asked: Timestamp,
+    heard: u64,
+    has_begun: bool,
+}
+
+impl<'a> Elsewhere<'a> {
+    pub(crate) fn new(
+        desk: &'a Desk,
+        loaded: &'a Loaded,
+        what: String,
+        until: Until,
+    ) -> Elsewhere<'a> {
+        Elsewhere {
+            desk,
+            loaded,
+            what,
+            until,
+            asked: desk.clock.now().wall,
+            heard: 0,
+            has_begun: false,
+        }
+    }
+
+    /// Passes the command on and tells what happens until it is done. `None`: no coordinator runs.
+    ///
+    /// # Errors
+    /// Why it was refused, or where it was lost sight of.
+    pub(crate) async fn pass_on(mut self, command: &Command) -> Result<Option<Exit>, Failure> {
+        let fleet = &self.loaded.fleet;
+        let Some(mut client) = self.desk.coordinator(fleet).await? else {
+            return Ok(None);
+        };
+        // Listened to before it is asked, so that nothing is missed.
+        let watch = match self.desk.coordinator(fleet).await? {
+            Some(listener) => Some(listener.watch().await?),
+            None => None,
+        };
+        if let Reply::Refused(refusal) = client.request(command).await? {
+            let exit = Exit::from_code(refusal.exit);
+            return Err(Failure::new(exit, refusal.what, refusal.cure));
+        }
+        let status = self.status().await?;
+        if let Some(status) = &status {
+            self.desk.output.progress(&taken(&self.what, status));
+        }
+        let rotation = status.and_then(|status| Some(status.rotation?.id));
+        let exit = match (&self.until, watch) {
+            (Until::Cordoned { site, cordoned }, _) => {
+                let (site, cordoned) = (site.clone(), *cordoned);
+                self.cordoned(&site, cordoned).await
+            }
+            (Until::Visited(_) | Until::Ended, Some(watch)) => self.follow(watch, rotation).await,
+            (Until::Visited(_) | Until::Ended, None) => self.remembered(rotation),
+        }?;
+        Ok(Some(exit))
+    }
+
+    async fn follow(&mut self, mut watch: Watch, rotation: Option<RotationId>) -> Outcome {
+        loop {
+            let text = match timeout(HEARTBEAT, watch.next()).await {
+                Ok(text) => text?,
+                Err(_) => {
+                    self.beat().await?;
+                    continue;
+                }
+            };
+            let Some(text) = text else {
+                return self.remembered(rotation);
+            };
+            let Ok(line) = serde_json::from_str::<Line>(&text) else {
+                // Of a newer coordinator, which says more than this program knows.
+                continue;
+            };
+            if let Some(outcome) = self.hear(&line) {
+                return outcome;
+            }
+        }
+    }
+
+    /// The coordinator has ended, and its last words may have been lost: they are in its store.
+    fn remembered(&mut self, rotation: Option<RotationId>) -> Outcome {
+        let lost = || {
+            let what = format!(
+                "{}: the coordinator went away before it was done",
+                self.what
+            );
+            Failure::new(Exit::Later, what, "see `cleanslate status`")
+        };
+        let memory = Memory::open(self.desk, self.loaded)?.ok_or_else(lost)?;
+        let last = || -> Result<_, Failure> { Ok(memory.rotations()?.pop().map(|r| r.rotation)) };
+        let rotation = rotation.map_or_else(last, |rotation| Ok(Some(rotation)))?;
+        let lost = lost();
+        let story = match rotation {
+            Some(rotation) => memory.story(&rotation, self.loaded)?,
+            None => return Err(lost),
+        };
+        let (asked, heard) = (self.asked, self.heard);
+        let missed = story.lines.iter();
+        for line in missed.filter(|line| line.n > heard && line.at >= asked) {
+            if let Some(outcome) = self.hear(line) {
+                return outcome;
+            }
+        }
+        Err(lost)
+    }
+
+    /// Shows a line; how the wish ended, once it has.
+    fn hear(&mut self, line: &Line) -> Option<Outcome> {
+        self.heard = line.n;
+        let desk = self.desk;
+        if desk.output.is_json {
+            desk.output.result(&line.json());
+        } else {
+            let now = desk.clock.now().wall;
+            desk.output.progress(&words::line(line, &desk.when, now));
+        }
+        match &self.until {
+            Until::Ended => line.public.is_end().then_some(Ok(Exit::Done)),
+            Until::Cordoned { .. } => None,
+            Until::Visited(site) if line.public.is_end() => Some(match self.has_begun {
+                true => Ok(Exit::Attention),
+                false => Err(Failure::new(
+                    Exit::Later,
+                    format!("the rotation ended before it was {site}'s turn"),
+                    format!("ask again: cleanslate {}", self.what),
+                )),
+            }),
+            Until::Visited(site) if line.site.as_ref() == Some(site) => {
+                self.has_begun = true;
+                ended(&line.public).map(Ok)
+            }
+            Until::Visited(_) => None,
+        }
+    }
+
+    /// What the sites in hand wait for.
+    async fn beat(&self) -> Result<(), Failure> {
+        if let Some(status) = self.status().await? {
+            let waits = status.sites.iter().filter(|site| site.step.is_some());
+            for site in waits {
+                self.desk.output.progress(&self.doing(site));
+            }
+        }
+        Ok(())
+    }
+
+    fn doing(&self, site: &SiteStatus) -> String {
+        let now = self.desk.clock.now().wall;
+        let until = site.until;
+        let until = until.map_or(String::new(), |until| {
+            format!(", until {}", self.desk.when.ahead(until, now))
+        });
+        format!("{}{until}", in_hand(site))
+    }
+
+    async fn cordoned(&self, site: &SiteName, cordoned: bool) -> Outcome {
+        let is_done = |status: &Status| {
+            let mut sites = status.sites.iter();
+            sites.any(|it| it.name == *site && it.cordoned == cordoned)
+        };
+        while let Some(status) = self.status().await? {
+            if is_done(&status) {
+                let done = format!("{}: done, it is in the marker", self.what);
+                self.desk.output.progress(&done);
+                return Ok(Exit::Done);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        // A rotation writes what it was asked for before it ends.
+        Ok(Exit::Done)
+    }
+
+    /// `None`: the coordinator has ended.
+    async fn status(&self) -> Result<Option<Status>, Failure> {
+        let Some(mut client) = self.desk.coordinator(&self.loaded.fleet).await? else {
+            return Ok(None);
+        };
+        Ok(match client.request(&Command::Status {}).await {
+            Ok(Reply::Ok(value)) => serde_json::from_value(value).ok(),
+            // It ends: that is told by whoever listens to it.
+            Ok(Reply::Refused(_)) | Err(_) => None,
+        })
+    }
+}
+
+/// `rebuild nyc: taken by nightly-…, behind fra (draining, waiting for …)`, and how to go on.
+fn taken(what: &str, status: &Status) -> String {
+    let rotation = status.rotation.as_ref();
+    let by = rotation.map_or("the coordinator that runs", |rotation| rotation.id.as_str());
+    let visited: Vec<String> = status
+        .sites
+        .iter()
+        .filter(|site| site.step.is_some())
+        .map(in_hand)
+        .collect();
+    let behind = match visited.as_slice() {
+        [] => String::new(),
+        visited => format!("; in hand: {}", visited.join("; ")),
+    };
+    format!(
+        "{what}: taken by {by}{behind}\nCtrl-C leaves it to that rotation; follow it with \
+         `cleanslate status --watch`"
+    )
+}
+
+/// `fra: draining, waiting for its last users to leave`.
+fn in_hand(site: &SiteStatus) -> String {
+    let state = site.state.map_or("unknown", |state| state.words());
+    let why = site.why.as_ref();
+    let why = why.map_or(String::new(), |why| format!(", {why}"));
+    format!("{}: {state}{why}", site.name)
+}
+
+/// How a visit ended, where this line says so.
+fn ended(public: &Public) -> Option<Exit> {
+    match public {
+        Public::VisitCompleted { .. } => Some(Exit::Done),
+        // Nothing of it was changed.
+        Public::SiteSkipped { .. } => Some(Exit::Refused),
+        Public::PutBack { .. } | Public::SiteQuarantined { .. } => Some(Exit::Attention),
+        Public::RotationPlanned { .. }
+        | Public::VisitStarted { .. }
+        | Public::ImagesPulled { .. }
+        | Public::KeptDrifted { .. }
+        | Public::Ready { .. }
+        | Public::WithdrawRefused { .. }
+        | Public::Withdrawn { .. }
+        | Public::Draining { .. }
+        | Public::Drained { .. }
+        | Public::Recreated { .. }
+        | Public::Verified
+        | Public::Restored { .. }
+        | Public::Soaked
+        | Public::Retrying { .. }
+        | Public::Waiting { .. }
+        | Public::TagMoved { .. }
+        | Public::TakenOver { .. }
+        | Public::RotationResumed { .. }
+        | Public::RotationHalted { .. }
+        | Public::RotationAborted { .. }
+        | Public::RotationCompleted { .. } => None,
+    }
+}

@@ -1,0 +1,13 @@
+//! Following a rotation while it runs: driving it, and showing it.
+mod bars;
+mod beat;
+mod drive;
+mod elsewhere;
+mod night;
+mod show;
+pub(crate) mod words;
+
+pub(crate) use drive::{Work, drive};
+pub(crate) use elsewhere::{Elsewhere, Until};
+pub(crate) use night::Night;
+pub(crate) use show::Show;

@@ -1,0 +1,15 @@
+//! The command line: what people and scripts type, and what they read.
+mod args;
+mod command;
+mod confirm;
+mod desk;
+mod exit;
+mod failure;
+mod follow;
+mod grid;
+mod memory;
+mod output;
+mod start;
+mod when;
+
+pub use start::main;

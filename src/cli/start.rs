@@ -1,0 +1,88 @@
+//! From the first instruction to the exit code.
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use super::args::{Cli, Command};
+use super::command::{
+    abort, by_hand, check, doctor, history, init, plan, pull, rebuild, recover, report, retry,
+    rotate, status, take_over,
+};
+use super::desk::Desk;
+use super::exit::Exit;
+use super::failure::Outcome;
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    // Before anything speaks TLS: a client that is made without it panics. A second one does no
+    // harm.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let cli = Cli::read();
+    let desk = Desk::new(cli.global);
+    log(desk.global.verbose);
+    let command = cli
+        .command
+        .unwrap_or(Command::Status(status::Show::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let exit = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(&desk, command));
+            // What still waits for the outside (a name that is looked up, say) is left behind.
+            runtime.shutdown_background();
+            outcome.unwrap_or_else(|failure| {
+                desk.output.failure(&failure);
+                failure.exit
+            })
+        }
+        Err(error) => {
+            desk.output
+                .say(&format!("error: the system gives no event loop: {error}"));
+            Exit::Fault
+        }
+    };
+    exit.into()
+}
+
+async fn run(desk: &Desk, command: Command) -> Outcome {
+    match command {
+        Command::Init(args) => init::run(desk, &args).await,
+        Command::Check(args) => check::run(desk, &args),
+        Command::Doctor(args) => Box::pin(doctor::run(desk, &args)).await,
+        Command::Plan(args) => Box::pin(plan::run(desk, &args)).await,
+        Command::Rotate(args) => Box::pin(rotate::run(desk, &args)).await,
+        Command::Rebuild(args) => Box::pin(rebuild::run(desk, &args)).await,
+        Command::Status(args) => Box::pin(status::run(desk, &args)).await,
+        Command::Abort(args) => Box::pin(abort::run(desk, &args)).await,
+        Command::Retry(args) => Box::pin(retry::run(desk, &args)).await,
+        Command::Withdraw(args) => Box::pin(by_hand::withdraw(desk, &args)).await,
+        Command::Restore(args) => Box::pin(by_hand::restore(desk, &args)).await,
+        Command::Cordon(args) => Box::pin(by_hand::cordon(desk, &args)).await,
+        Command::Uncordon(args) => Box::pin(by_hand::uncordon(desk, &args)).await,
+        Command::History(args) => history::run(desk, &args),
+        Command::Report(args) => report::run(desk, &args),
+        Command::Pull(args) => Box::pin(pull::run(desk, &args)).await,
+        Command::TakeOver(args) => Box::pin(take_over::run(desk, &args)).await,
+        Command::Recover(args) => Box::pin(recover::run(desk, &args)).await,
+    }
+}
+
+/// The log is for people who look for a fault; progress is told otherwise.
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "cleanslate=info,warn",
+        2 => "cleanslate=debug,info",
+        // bollard writes whole request bodies, secrets of the environment too.
+        _ => "trace,bollard=info,hyper=info,hyper_util=info",
+    };
+    let filter =
+        EnvFilter::try_from_env("CLEANSLATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .finish();
+    // Nobody else sets one in this process.
+    drop(tracing::subscriber::set_global_default(subscriber));
+}

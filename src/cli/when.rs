@@ -1,0 +1,92 @@
+//! Times as people read them: local with zone, and how long ago.
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// How times are shown.
+#[derive(Clone, Debug)]
+pub(crate) struct When {
+    pub(crate) zone: TimeZone,
+}
+
+impl When {
+    /// The zone of this machine.
+    pub(crate) fn local() -> When {
+        When {
+            zone: TimeZone::system(),
+        }
+    }
+
+    /// `03:12:45 CET`, with the date where it is another day's.
+    pub(crate) fn at(&self, at: Timestamp, now: Timestamp) -> String {
+        let at = at.to_zoned(self.zone.clone());
+        let is_today = at.date() == now.to_zoned(self.zone.clone()).date();
+        let format = if is_today {
+            "%H:%M:%S %Z"
+        } else {
+            "%Y-%m-%d %H:%M:%S %Z"
+        };
+        at.strftime(format).to_string()
+    }
+
+    /// `03:12:45 CET (4m 10s ago)`.
+    pub(crate) fn ago(&self, at: Timestamp, now: Timestamp) -> String {
+        format!("{} ({} ago)", self.at(at, now), span(between(at, now)))
+    }
+
+    /// `03:12:45 CET (in 4m 10s)`.
+    pub(crate) fn ahead(&self, at: Timestamp, now: Timestamp) -> String {
+        format!("{} (in {})", self.at(at, now), span(between(now, at)))
+    }
+}
+
+/// From the earlier to the later; zero if they are the other way round.
+pub(crate) fn between(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
+}
+
+/// The two largest units: `45s`, `4m 10s`, `3h 2m`, `2d 4h`.
+pub(crate) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    let two = |first: u64, unit: &str, second: u64, lesser: &str| match second {
+        0 => format!("{first}{unit}"),
+        _ => format!("{first}{unit} {second}{lesser}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{rest}s"),
+        (0, 0, _) => two(minutes, "m", rest, "s"),
+        (0, _, _) => two(hours, "h", minutes, "m"),
+        (_, _, _) => two(days, "d", hours, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_its_two_largest_units() {
+        let texts = [0, 45, 60, 250, 3600, 10_920, 86_400, 187_200]
+            .map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(
+            texts,
+            ["0s", "45s", "1m", "4m 10s", "1h", "3h 2m", "1d", "2d 4h"]
+        );
+    }
+
+    #[test]
+    fn times_are_local_with_zone_and_another_day_shows_its_date() {
+        let berlin = When {
+            zone: TimeZone::get("Europe/Berlin").unwrap(),
+        };
+        let now: Timestamp = "2026-07-02T01:00:00Z".parse().unwrap();
+        let early: Timestamp = "2026-07-02T00:55:50Z".parse().unwrap();
+        assert_eq!(berlin.ago(early, now), "02:55:50 CEST (4m 10s ago)");
+        let yesterday: Timestamp = "2026-07-01T12:00:00Z".parse().unwrap();
+        assert_eq!(berlin.at(yesterday, now), "2026-07-01 14:00:00 CEST");
+        assert_eq!(berlin.ahead(now, early), "03:00:00 CEST (in 4m 10s)");
+    }
+}
