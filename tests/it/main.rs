@@ -1,0 +1,36 @@
+//! Everything that is proved against real BIND, Docker and registry: one binary, linked once.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these tests wait for the real world"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so and ends"
+)]
+
+#[path = "../lab/mod.rs"]
+mod lab;
+mod lab_itself;
+
+mod program;
+mod scene;
+
+mod by_hand;
+mod data;
+mod drains;
+mod dry_run;
+mod first_night;
+mod images;
+mod killed;
+mod new_fleet;
+mod nights;
+mod on_call;
+mod refusals;
+mod remembered;
+mod shapes;
+mod stopping;
+mod store_lost;
+mod while_it_runs;
+mod wrong_files;

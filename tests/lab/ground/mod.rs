@@ -1,0 +1,12 @@
+//! What a lab stands on: namespaces, machines in them, and the servers that run there.
+
+pub mod bind;
+pub mod children;
+pub mod engine;
+pub mod machine;
+pub mod net;
+pub mod owner;
+pub mod processes;
+pub mod program;
+pub mod registry;
+pub mod teardown;
