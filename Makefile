@@ -1,0 +1,38 @@
+# `make test` is everything; `make demo` shows what it is all for.
+# Tests against real servers wait more than they work: five labs at a time keep two cores busy.
+THREADS ?= 5
+# These count every request that users lose: they have the machine to themselves.
+ALONE = nights:: killed::
+CARGO ?= cargo
+
+.PHONY: setup build check test demo bench clean
+
+setup:            ## install what the build and the lab need (Debian, root)
+	@bash tests/lab/install.sh
+
+build:
+	$(CARGO) build --release
+
+check:            ## format, lints, documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+test: setup check ## everything: lints, then all tests, real BIND, Docker and registry included
+	$(CARGO) test --locked --lib --bins --no-fail-fast -- --test-threads $(THREADS)
+	$(CARGO) build --locked --bins --example lab
+	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads 1 $(ALONE)
+	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(ALONE:%=--skip %)
+	$(CARGO) test --locked --doc
+
+demo: setup       ## a fleet of three sites, rotated under load before your eyes
+	$(CARGO) build --locked --bin cleanslate --example lab
+	target/debug/examples/lab demo
+
+bench: setup
+	$(CARGO) bench --locked --bench night
+
+clean:            ## tear down every lab of this machine and remove what was built
+	-target/debug/examples/lab down --all
+	-target/release/examples/lab down --all
+	$(CARGO) clean
