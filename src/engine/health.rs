@@ -1,5 +1,6 @@
 //! What happens to containers, as the engine tells it: one subscription to its events, renewed
 //! from the last event seen when the connection breaks. Never a poll of their health.
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ const PING_WITHIN: Duration = Duration::from_secs(5);
 const BETWEEN_PINGS: Duration = Duration::from_secs(1);
 /// An engine away for longer than this is lost.
 const AWAY_MAX: Duration = Duration::from_secs(30);
+/// An exit kills the healthcheck that is under way, and the engine tells of the check that failed
+/// before it tells of the exit: so long an exit is waited for, since it is what happened.
+const EXIT_FOLLOWS_WITHIN: Duration = Duration::from_secs(3);
 
 /// Something that happened to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub(super) struct Feed<'a> {
     since_ns: i64,
     heard_at: Instant,
     away_since: Option<Instant>,
+    /// Those that turned unhealthy, oldest first, and until when an exit may be why.
+    doubted: VecDeque<(ContainerId, Instant)>,
 }
 
 impl<'a> Feed<'a> {
@@ -75,6 +81,7 @@ impl<'a> Feed<'a> {
             since_ns,
             heard_at: Instant::now(),
             away_since: None,
+            doubted: VecDeque::new(),
         })
     }
 
@@ -87,7 +94,9 @@ impl<'a> Feed<'a> {
                 }
                 continue;
             }
-            match tokio::time::timeout_at(self.heard_at + SILENCE, self.events.next()).await {
+            let silent_at = self.heard_at + SILENCE;
+            let until = self.doubted.front().map_or(silent_at, |doubt| doubt.1);
+            match tokio::time::timeout_at(until, self.events.next()).await {
                 Ok(Some(Ok(message))) => {
                     self.heard_at = Instant::now();
                     if let Some(heard) = self.take_in(message) {
@@ -95,10 +104,15 @@ impl<'a> Feed<'a> {
                     }
                 }
                 Ok(Some(Err(_)) | None) => self.away_since = Some(Instant::now()),
-                Err(_) => match ping(self.client).await {
-                    Ok(()) => self.heard_at = Instant::now(),
-                    Err(_) => self.away_since = Some(Instant::now()),
-                },
+                Err(_) => {
+                    if let Some((id, _)) = self.doubted.pop_front() {
+                        return Heard::Event(id, Happening::Unhealthy);
+                    }
+                    match ping(self.client).await {
+                        Ok(()) => self.heard_at = Instant::now(),
+                        Err(_) => self.away_since = Some(Instant::now()),
+                    }
+                }
             }
         }
     }
@@ -124,7 +138,7 @@ impl<'a> Feed<'a> {
             self.since_ns = self.since_ns.max(at.saturating_add(1));
         }
         let actor = message.actor?;
-        let id = actor.id.filter(|id| self.ids.contains(id))?.parse().ok()?;
+        let id: ContainerId = actor.id.filter(|id| self.ids.contains(id))?.parse().ok()?;
         let attribute = |key: &str| {
             let attributes = actor.attributes.as_ref()?;
             attributes.get(key).cloned()
@@ -137,9 +151,16 @@ impl<'a> Feed<'a> {
             },
             "oom" => Happening::OutOfMemory,
             "health_status: healthy" => Happening::Healthy,
-            "health_status: unhealthy" => Happening::Unhealthy,
+            "health_status: unhealthy" => {
+                let until = Instant::now() + EXIT_FOLLOWS_WITHIN;
+                self.doubted.push_back((id, until));
+                return None;
+            }
             _ => return None,
         };
+        if matches!(happening, Happening::Died { .. } | Happening::OutOfMemory) {
+            self.doubted.retain(|(doubted, _)| *doubted != id);
+        }
         Some(Heard::Event(id, happening))
     }
 }

@@ -167,9 +167,10 @@ impl<'a> Launches<'a> {
             Happening::Died { code: 0 } if launch.is_one_shot => launch.phase = Phase::Good,
             Happening::Died { code } => return Err(format!("exited with code {code}")),
             Happening::OutOfMemory => return Err("ran out of memory".to_owned()),
+            // Its exit alone counts: a healthcheck is cut short by it, and fails.
+            Happening::Healthy | Happening::Unhealthy if launch.is_one_shot => (),
             Happening::Unhealthy => return Err("is unhealthy".to_owned()),
-            Happening::Healthy if !launch.is_one_shot => launch.phase = Phase::Good,
-            Happening::Healthy => (),
+            Happening::Healthy => launch.phase = Phase::Good,
         }
         Ok(())
     }
@@ -392,6 +393,24 @@ mod tests {
         let died = Happening::Died { code: 0 };
         assert_eq!(launches.take_in(&all[0].id, &died), Ok(()));
         launches.running(&all[0], None, Instant::now());
+        assert_eq!(launches.take_due(), [&all[1]]);
+    }
+
+    #[test]
+    fn of_a_one_shot_only_its_exit_counts() {
+        let context = context(vec![
+            service("migrate", "db"),
+            waiting("web", "migrate", Condition::CompletedSuccessfully),
+        ]);
+        let all = [made("migrate"), made("web")];
+        let mut launches = Launches::new(&context, &all);
+        launches.take_due();
+        for happening in [Happening::Healthy, Happening::Unhealthy] {
+            assert_eq!(launches.take_in(&all[0].id, &happening), Ok(()));
+            assert!(launches.take_due().is_empty());
+        }
+        let died = Happening::Died { code: 0 };
+        assert_eq!(launches.take_in(&all[0].id, &died), Ok(()));
         assert_eq!(launches.take_due(), [&all[1]]);
     }
 

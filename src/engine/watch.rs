@@ -1,8 +1,10 @@
 //! `Watch`: ends only when a container does what it must not.
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 use bollard::models::ContainerInspectResponse;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use super::adapter::Errand;
 use super::fault::Fault;
@@ -17,7 +19,7 @@ use crate::model::inventory::{ContainerState, Health};
 impl Errand<'_> {
     /// Ends only with what must not happen.
     pub(super) async fn watch(&self, containers: &[ContainerId]) -> EngineOutcome {
-        match self.breach(containers).await {
+        match Box::pin(self.breach(containers)).await {
             Ok(problem) => EngineOutcome::Breach { problem },
             Err(fault) => EngineOutcome::Breach {
                 problem: self.client.problem("watch the containers", &fault),
@@ -27,46 +29,67 @@ impl Errand<'_> {
 
     async fn breach(&self, containers: &[ContainerId]) -> Result<Problem, Fault> {
         let mut feed = Feed::open(self.client, containers).await?;
-        let mut restarts = BTreeMap::new();
+        let mut started = BTreeMap::new();
         loop {
-            // After each subscription one look; what follows comes as events.
-            if let Some(problem) = self.look_for_breach(containers, &mut restarts).await? {
+            let heard = self.breach_heard(&mut feed, containers, &mut started);
+            if let Some(problem) = Box::pin(heard).await? {
                 return Ok(problem);
-            }
-            loop {
-                match feed.next().await {
-                    Heard::Event(id, happening) => {
-                        if let Some(what) = breach_in(&happening) {
-                            return Ok(self.breach_of(&id, &what).await);
-                        }
-                    }
-                    Heard::Resubscribed => break,
-                    Heard::Lost(fault) => return Err(fault),
-                }
             }
         }
     }
 
-    /// `restarts`: as first seen, by container.
+    /// What one subscription brings until it ends; `None`: there is a new one. One look tells what
+    /// was before it. The subscription is begun beside the look, not after it: engines remember a
+    /// few hundred events only, which on a busy one is seconds.
+    async fn breach_heard(
+        &self,
+        feed: &mut Feed<'_>,
+        containers: &[ContainerId],
+        started: &mut BTreeMap<ContainerId, Option<Timestamp>>,
+    ) -> Result<Option<Problem>, Fault> {
+        let mut look = pin!(self.look_for_breach(containers, started));
+        let mut has_looked = false;
+        loop {
+            tokio::select! {
+                seen = &mut look, if !has_looked => match seen? {
+                    Some(problem) => return Ok(Some(problem)),
+                    None => has_looked = true,
+                },
+                heard = feed.next() => match heard {
+                    Heard::Event(id, happening) => {
+                        if let Some(what) = breach_in(&happening) {
+                            return Ok(Some(self.breach_of(&id, &what).await));
+                        }
+                    }
+                    Heard::Resubscribed => return Ok(None),
+                    Heard::Lost(fault) => return Err(fault),
+                },
+            }
+        }
+    }
+
+    /// `started`: when each was started, as first seen.
     async fn look_for_breach(
         &self,
         containers: &[ContainerId],
-        restarts: &mut BTreeMap<ContainerId, i64>,
+        started: &mut BTreeMap<ContainerId, Option<Timestamp>>,
     ) -> Result<Option<Problem>, Fault> {
         let looks = join_all(containers.iter().map(|id| self.client.inspect(id))).await;
         for (id, seen) in containers.iter().zip(looks) {
             let Some(seen) = seen? else {
                 return Ok(Some(self.breach_of(id, "is gone").await));
             };
-            let count = seen.restart_count.unwrap_or(0);
-            let first = *restarts.entry(id.clone()).or_insert(count);
             let what = match state(seen.state.as_ref()) {
                 ContainerState::Running {
                     health: Health::Unhealthy,
                     ..
                 } => "is unhealthy".to_owned(),
-                ContainerState::Running { .. } if count > first => "was restarted".to_owned(),
-                ContainerState::Running { .. } => continue,
+                ContainerState::Running { since, .. } => {
+                    if *started.entry(id.clone()).or_insert(since) == since {
+                        continue;
+                    }
+                    "was restarted".to_owned()
+                }
                 ContainerState::Exited { code: 0, .. } if self.has_completed(&seen) => continue,
                 ContainerState::Exited { code, .. } => format!("exited with code {code}"),
                 ContainerState::Restarting => "restarts".to_owned(),

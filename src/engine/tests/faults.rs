@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bollard::query_parameters::RenameContainerOptionsBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
@@ -11,6 +12,7 @@ use crate::coordinator::effect::EngineRequest;
 use crate::coordinator::outcome::EngineOutcome;
 use crate::engine::Engine;
 use crate::model::fleet::EngineAddress;
+use crate::model::id::ContainerId;
 use crate::model::playbook::Volumes;
 use crate::model::service::{Condition, Dependency};
 
@@ -192,7 +194,7 @@ async fn an_exit_while_the_line_was_broken_is_noticed() {
     assert!(calm.is_err(), "{calm:?}");
     run("docker", &["kill", id.as_str()]);
     line.cuts.send(Cuts::Nothing).unwrap();
-    match tokio::time::timeout(Duration::from_secs(20), watching)
+    match tokio::time::timeout(Duration::from_secs(120), watching)
         .await
         .unwrap()
     {
@@ -200,6 +202,48 @@ async fn an_exit_while_the_line_was_broken_is_noticed() {
             assert!(problem.what.contains("exited with code 137"), "{problem:?}");
         }
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_the_engine_remembers_no_more_is_noticed() {
+    let mut yard = Yard::new();
+    let image = yard.web_image("v1");
+    let line = Line::open(&[]).await;
+    let engine = line.engine(&yard, yard.project(vec![yard.service("web", &image)]));
+    let after = engine.visit(&yard, 1).await;
+    let id = after.containers[0].id.clone();
+    let request = EngineRequest::Watch {
+        containers: vec![id.clone()],
+    };
+    let watching = engine.carry_out(&request, |_| ());
+    tokio::pin!(watching);
+    let calm = tokio::time::timeout(Duration::from_secs(2), &mut watching).await;
+    assert!(calm.is_err(), "{calm:?}");
+    line.cuts.send(Cuts::Everything).unwrap();
+    run("docker", &["restart", "-t", "0", id.as_str()]);
+    let other = yard.stranger("busy", &[&image.to_string(), "sleep", "1000"]);
+    forget_all(&other).await;
+    line.cuts.send(Cuts::Nothing).unwrap();
+    match tokio::time::timeout(Duration::from_secs(120), watching)
+        .await
+        .unwrap()
+    {
+        EngineOutcome::Breach { problem } => {
+            assert!(problem.what.contains("was restarted"), "{problem:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Makes so many events that the engine has forgotten all before them: it remembers 256.
+async fn forget_all(stranger: &ContainerId) {
+    let docker = bollard::Docker::connect_with_defaults().unwrap();
+    for number in 0..300 {
+        let name = format!("{}-{number}", stranger.short());
+        let options = RenameContainerOptionsBuilder::default().name(&name).build();
+        let renamed = docker.rename_container(stranger.as_str(), options).await;
+        renamed.unwrap();
     }
 }
 

@@ -2,11 +2,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::yard::{Yard, healthcheck, run};
 use crate::coordinator::effect::EngineRequest;
 use crate::coordinator::outcome::EngineOutcome;
 use crate::engine::Progress;
-use crate::model::service::{Condition, Dependency, Restart};
+use crate::model::id::ContainerId;
+use crate::model::service::{Condition, Dependency, Healthcheck, Restart};
 
 #[tokio::test]
 async fn one_that_dies_at_once_is_told_with_its_code_and_last_words() {
@@ -149,7 +152,7 @@ async fn a_watch_ends_when_one_exits_and_only_then() {
     let calm = tokio::time::timeout(Duration::from_secs(2), &mut watch).await;
     assert!(calm.is_err(), "nothing happened: {calm:?}");
     run("docker", &["kill", "-s", "KILL", id.as_str()]);
-    match tokio::time::timeout(Duration::from_secs(20), watch)
+    match tokio::time::timeout(Duration::from_secs(120), watch)
         .await
         .unwrap()
     {
@@ -158,6 +161,61 @@ async fn a_watch_ends_when_one_exits_and_only_then() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn an_exit_that_kills_a_healthcheck_is_told_as_the_exit() {
+    let mut yard = Yard::new();
+    let image = yard.web_image("v1");
+    let mut web = yard.service("web", &image);
+    // One check that passes, then one that is under way.
+    let check = healthcheck("test -e /tmp/passed && sleep 60; touch /tmp/passed");
+    web.container.healthcheck = Some(Healthcheck {
+        timeout: Some(Duration::from_secs(60)),
+        ..check
+    });
+    // Whether the engine tells of the check that the exit kills is chance.
+    web.replicas = 6;
+    let engine = yard.engine(vec![yard.project(vec![web])]);
+    let after = engine.visit(&yard, 1).await;
+    let ids: Vec<_> = after.containers.iter().map(|one| one.id.clone()).collect();
+    let watch = |id: &ContainerId| {
+        let containers = vec![id.clone()];
+        engine.ask(EngineRequest::Watch { containers })
+    };
+    let watches = join_all(ids.iter().map(watch));
+    tokio::pin!(watches);
+    let calm = tokio::time::timeout(Duration::from_secs(2), &mut watches).await;
+    assert!(calm.is_err(), "nothing happened: {calm:?}");
+    let kill = ["kill", "-s", "KILL"].into_iter();
+    let kill: Vec<&str> = kill.chain(ids.iter().map(ContainerId::as_str)).collect();
+    run("docker", &kill);
+    let ends = tokio::time::timeout(Duration::from_secs(120), watches).await;
+    for end in ends.unwrap() {
+        let EngineOutcome::Breach { problem } = end else {
+            panic!("{end:?}");
+        };
+        assert!(problem.what.contains("exited with code 137"), "{problem:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_shots_that_complete_while_their_healthcheck_runs_are_good() {
+    let mut yard = Yard::new();
+    let image = yard.web_image("v1");
+    let mut migrate = yard.service("migrate", &image);
+    migrate.container.command = Some(words(&["sh", "-c", "sleep 1; exit 0"]));
+    migrate.container.healthcheck = Some(healthcheck("sleep 60"));
+    // Whether the engine tells of the check that the exit kills is chance.
+    migrate.replicas = 6;
+    let mut web = yard.service("web", &image);
+    web.depends_on = BTreeMap::from([(
+        migrate.name.clone(),
+        dependency(Condition::CompletedSuccessfully),
+    )]);
+    let engine = yard.engine(vec![yard.project(vec![migrate, web])]);
+    let made = engine.prepared(yard.preparation(1, &[])).await;
+    engine.started(made).await;
 }
 
 #[tokio::test]
