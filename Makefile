@@ -5,7 +5,7 @@ THREADS ?= 5
 ALONE = nights:: killed::
 CARGO ?= cargo
 
-.PHONY: setup build check test demo bench clean
+.PHONY: setup build check test soak demo bench clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -24,6 +24,9 @@ test: setup check ## everything: lints, then all tests, real BIND, Docker and re
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads 1 $(ALONE)
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(ALONE:%=--skip %)
 	$(CARGO) test --locked --doc
+
+soak: setup       ## the counts that are too long for every day: every byte and every length of a store
+	CLEANSLATE_AT_LENGTH=1 $(CARGO) test --locked --lib -- store::damage
 
 demo: setup       ## a fleet of three sites, rotated under load before your eyes
 	$(CARGO) build --locked --bin cleanslate --example lab

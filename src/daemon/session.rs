@@ -183,7 +183,8 @@ impl Session {
         Ok(Some(finish))
     }
 
-    /// Begins a planned rotation and drives it to its end.
+    /// Begins a planned rotation and drives it to its end. It is not begun on a disk so full that
+    /// its journal might not be finished.
     ///
     /// # Errors
     /// [`RunError`].
@@ -193,6 +194,7 @@ impl Session {
         notices: mpsc::UnboundedSender<Notice>,
         asks: &mut mpsc::Receiver<Ask>,
     ) -> Result<Finish, RunError> {
+        self.store.check_reserve().map_err(JournalError::Store)?;
         let files: Vec<_> = self
             .config
             .snapshot

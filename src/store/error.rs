@@ -141,7 +141,9 @@ impl StoreError {
             StoreError::ReadOnly { path }
         } else if is(&[ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked]) {
             StoreError::Busy { path }
-        } else if is(&[ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase]) || is_value(&source) {
+        } else if is(&[ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase])
+            || is_unlike_ours(&source)
+        {
             let what = source.to_string();
             StoreError::Corrupt { path, what }
         } else {
@@ -179,16 +181,21 @@ fn occupant(by: Option<&Occupant>) -> String {
     by.map_or_else(|| "another process".to_owned(), ToString::to_string)
 }
 
-/// A column holds what we never write there.
-fn is_value(error: &rusqlite::Error) -> bool {
+/// A column holds what we never write there, or the tables are not those that we made: our own
+/// statements fit those.
+fn is_unlike_ours(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
-    matches!(
-        error,
-        Error::FromSqlConversionFailure(..)
-            | Error::IntegralValueOutOfRange(..)
-            | Error::InvalidColumnType(..)
-            | Error::Utf8Error(..)
-    )
+    let is_plain_error =
+        |code: &rusqlite::ffi::Error| code.extended_code == rusqlite::ffi::SQLITE_ERROR;
+    error.sqlite_error().is_some_and(is_plain_error)
+        || matches!(
+            error,
+            Error::SqlInputError { .. }
+                | Error::FromSqlConversionFailure(..)
+                | Error::IntegralValueOutOfRange(..)
+                | Error::InvalidColumnType(..)
+                | Error::Utf8Error(..)
+        )
 }
 
 #[cfg(test)]

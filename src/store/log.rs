@@ -14,7 +14,7 @@ use std::path::Path;
 use super::error::StoreError;
 
 /// The page size of every file that the store makes: SQLite's own default.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 

@@ -120,7 +120,7 @@ impl Reader {
     pub fn story_of(&self, rotation: &RotationId) -> Result<Option<String>, StoreError> {
         let doing = "read the story";
         // A store that nobody has owned since it was written by an older program has no such table.
-        let has_stories = "SELECT count(*) FROM sqlite_schema WHERE name = 'stories'";
+        let has_stories = "SELECT count(*) FROM migrations WHERE name = 'stories'";
         let has_stories = self.conn.query_row(has_stories, (), |row| row.get(0));
         if self.sql::<i64>(doing, has_stories)? == 0 {
             return Ok(None);
@@ -308,7 +308,10 @@ mod tests {
     fn a_store_of_an_older_program_has_no_stories() {
         let fixture = Fixture::new();
         let store = fixture.open();
-        store.conn.execute("DROP TABLE stories", ()).unwrap();
+        store
+            .conn
+            .execute_batch("DROP TABLE stories; DELETE FROM migrations WHERE name = 'stories'")
+            .unwrap();
         assert_eq!(store.story_of(&id("night-1")).unwrap(), None);
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::StoreError;
+use super::log::PAGE;
 
 /// `clns`: tells our file from any other SQLite file.
 const APPLICATION_ID: i32 = 0x636c_6e73;
@@ -70,7 +71,7 @@ fn version(conn: &Connection, path: &Path) -> Result<usize, StoreError> {
         .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
         .map_err(sql)?;
     if owner == 0 && objects == 0 {
-        return Ok(0);
+        return check_is_new(path).map(|()| 0);
     }
     if owner != APPLICATION_ID {
         return Err(StoreError::Corrupt {
@@ -89,6 +90,20 @@ fn version(conn: &Connection, path: &Path) -> Result<usize, StoreError> {
             known: u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX),
         }),
     }
+}
+
+/// SQLite takes what is left of a file that was cut off within its first page for a new one.
+fn check_is_new(path: &Path) -> Result<(), StoreError> {
+    let length = std::fs::metadata(path)
+        .map_err(|source| StoreError::from_io("read the size of", path, source))?
+        .len();
+    if (1..PAGE as u64).contains(&length) {
+        return Err(StoreError::Corrupt {
+            path: path.to_owned(),
+            what: format!("only {length} bytes of it are left"),
+        });
+    }
+    Ok(())
 }
 
 /// Some file systems have no shared memory: SQLite then stays with its old log and says so only

@@ -88,10 +88,18 @@ impl Store {
         Reader::open(state, fleet)
     }
 
-    /// Whether space is set aside for finishing what is under way. Without it, nothing new should
-    /// be begun.
-    pub fn has_reserve(&self) -> bool {
-        self.reserve.is_there()
+    /// Checks that space is set aside for finishing what is begun. Without it nothing new may be.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`].
+    pub fn check_reserve(&self) -> Result<(), StoreError> {
+        if self.reserve.is_there() {
+            return Ok(());
+        }
+        Err(StoreError::Full {
+            path: self.reader.path.clone(),
+            doing: "set aside what a rotation may need",
+        })
     }
 
     /// Carries out `act` in one transaction that is durable on return; `bytes` is about what it
