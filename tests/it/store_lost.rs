@@ -1,8 +1,12 @@
-//! The store is gone: the marker in DNS alone says what is out, and brings it back.
+//! The store is gone, old, or has no room: the marker in DNS says what is out, and brings it back.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::lab::Lab;
+use crate::lab::ground::program::run as execute;
 use crate::program::Run;
 use crate::scene::{check_at_rest, check_recreated, ids, marker, night, run, three_sites};
 
@@ -79,6 +83,86 @@ fn a_damaged_store_starts_nothing_and_says_how_to_go_on() -> Result<()> {
     refused.says(&[&lab.state_dir().display().to_string(), "recover"])?;
     ensure!(ids(&lab, &HOSTS)? == before);
     check_at_rest(&lab, &ALL)
+}
+
+#[test]
+fn an_older_copy_of_the_store_starts_from_what_the_marker_says() -> Result<()> {
+    let (lab, options) = three_sites()?;
+    let (state, copy) = (lab.state_dir(), lab.dir.join("copy"));
+    let (state, copy) = (state.display().to_string(), copy.display().to_string());
+    let of_fra = ["rotate", "nightly", "--site", "fra", "--json"];
+    let mut first = Run::start(&lab, &of_fra)?;
+    first.await_site("draining", "fra")?;
+    first.signal("STOP")?;
+    execute(&["cp", "-a", &state, &copy])?;
+    first.signal("CONT")?;
+    first.end()?.expect(0)?;
+    check_at_rest(&lab, &ALL)?;
+    let after_first = ids(&lab, &HOSTS)?;
+
+    // By the copy, fra is being drained by a rotation that was interrupted.
+    execute(&["rm", "-r", &state])?;
+    execute(&["mv", &copy, &state])?;
+    run(&lab, &of_fra)?.expect(0)?;
+    let digests = [lab.digest("web", "master")?];
+    check_recreated(&lab, &["fra1"], &options, &after_first, &digests)?;
+    check_at_rest(&lab, &ALL)?;
+    lab.lost_nobody()
+}
+
+#[test]
+fn a_night_in_which_the_disk_becomes_full_is_finished_and_no_other_is_begun() -> Result<()> {
+    let (lab, options) = three_sites()?;
+    let disk = Disk::mount(lab.state_dir())?;
+    let before = ids(&lab, &HOSTS)?;
+    let of_fra = ["rotate", "nightly", "--site", "fra", "--json"];
+    let mut first = Run::start(&lab, &of_fra)?;
+    first.await_site("draining", "fra")?;
+    disk.fill_up("ballast", 0)?;
+    first.end()?.expect(0)?;
+    let digests = [lab.digest("web", "master")?];
+    check_recreated(&lab, &["fra1"], &options, &before, &digests)?;
+
+    // What was set aside is taken, too, but for what opening the store takes.
+    std::fs::write(disk.0.join("reserve"), "")?;
+    disk.fill_up("more", 1 << 20)?;
+    let after = ids(&lab, &HOSTS)?;
+    let refused = night(&lab)?.expect(1)?;
+    refused.says(&["no space left", "free space on the file system"])?;
+    ensure!(ids(&lab, &HOSTS)? == after);
+    check_at_rest(&lab, &ALL)?;
+    lab.lost_nobody()
+}
+
+/// A small disk in memory. Dropped, it is gone.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(path: PathBuf) -> Result<Self> {
+        std::fs::create_dir_all(&path).context("no folder to mount a disk on")?;
+        let at = path.display().to_string();
+        execute(&["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", &at])?;
+        Ok(Self(path))
+    }
+
+    /// Fills what is left but for `leave` bytes.
+    fn fill_up(&self, name: &str, leave: usize) -> Result<()> {
+        let path = self.0.join(name);
+        let is_full = std::fs::write(&path, vec![0; 64 << 20]).is_err();
+        ensure!(is_full, "the disk is not full");
+        let file = File::options().write(true).open(path)?;
+        let length = file.metadata()?.len();
+        Ok(file.set_len(length.saturating_sub(leave as u64))?)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let at: &Path = &self.0;
+        if let Err(error) = execute(&["umount", "-l", &at.display().to_string()]) {
+            eprintln!("{error:#}");
+        }
+    }
 }
 
 fn lose_store(lab: &Lab) -> Result<()> {
