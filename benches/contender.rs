@@ -1,8 +1,8 @@
 //! Who is measured, and what a night of theirs took.
 
-use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,14 +11,16 @@ use crate::lab::Lab;
 use crate::lab::fleet::files::FLEET;
 use crate::lab::fleet::runner::cleanslate_exe;
 use crate::lab::ground::bind::{Bind, KEY};
-use crate::lab::ground::program::{find, last_lines};
+use crate::lab::ground::program::{find, last_lines, log_to};
 use crate::lab::spec::{PRIMARY, RECORD, REGISTRY, SECONDARY, ZONE};
-use crate::round::{DRAIN, PASSES, SOAK};
+use crate::playbook;
+use crate::round::{DRAIN, PASSES};
 
-/// One of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
     Bare,
+    Ansible,
     Cleanslate,
 }
 
@@ -30,36 +32,38 @@ pub(crate) struct Night {
     pub(crate) cpu_s: f64,
     /// Largest resident set of any one process, in MB (10⁶ bytes).
     pub(crate) peak_mb: f64,
+    /// Requests of its users without a good answer.
+    pub(crate) lost: usize,
 }
 
 impl Contender {
-    pub(crate) const BOTH: [Contender; 2] = [Contender::Bare, Contender::Cleanslate];
+    pub(crate) const ALL: [Contender; 3] =
+        [Contender::Bare, Contender::Ansible, Contender::Cleanslate];
 
     /// Who goes first changes from round to round.
-    pub(crate) fn in_turn(round: u32) -> [Contender; 2] {
-        let [one, other] = Contender::BOTH;
-        if round.is_multiple_of(2) {
-            [one, other]
-        } else {
-            [other, one]
-        }
+    pub(crate) fn in_turn(round: u32) -> impl Iterator<Item = Contender> {
+        let first = round as usize % Contender::ALL.len();
+        let all = Contender::ALL.into_iter().cycle();
+        all.skip(first).take(Contender::ALL.len())
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Contender::Bare => "bare script",
+            Contender::Ansible => "Ansible",
             Contender::Cleanslate => "cleanslate",
         }
     }
 
-    /// Runs one night to its end; `logs` gets what it printed.
-    pub(crate) fn run(self, lab: &Lab, logs: &Path) -> Result<Night> {
+    /// Runs one night to its end under `time`, whose own size is nothing: a child inherits the
+    /// peak of who forked it. `logs` gets what it printed.
+    pub(crate) fn run(self, lab: &Lab, logs: &Path, soak: Duration) -> Result<Night> {
         let (log, usage) = (logs.join(self.file("log")), logs.join(self.file("usage")));
-        let mut command = self.command(lab, &usage)?;
-        let output = File::create(&log).context("failed to make the log")?;
-        command
-            .stdout(output.try_clone().context("failed to share the log")?)
-            .stderr(output);
+        let time = find("time").context("no time: apt-get install time")?;
+        let (time, file) = (time.display().to_string(), usage.display().to_string());
+        let under = [time.as_str(), "-f", "%U %S %M", "-o", &file];
+        let mut command = self.command(lab, &under, soak)?;
+        log_to(&mut command, &log)?;
         let began = Instant::now();
         let status = command
             .status()
@@ -76,16 +80,20 @@ impl Contender {
         read_usage(wall, &usage).with_context(|| format!("time wrote {usage:?}"))
     }
 
-    /// Under `time`, whose own size is nothing: a child inherits the peak of who forked it.
-    fn command(self, lab: &Lab, usage: &Path) -> Result<Command> {
-        let time = find("time").context("no time: apt-get install time")?;
-        let (time, usage) = (time.display().to_string(), usage.display().to_string());
-        let mut argv = vec![time.as_str(), "-f", "%U %S %M", "-o", &usage];
-        let exe = self.exe().display().to_string();
-        argv.push(&exe);
-        let mut command = lab.in_core(&argv);
+    /// Starts one night, in a process group of its own.
+    pub(crate) fn start(self, lab: &Lab, logs: &Path, soak: Duration) -> Result<Child> {
+        let mut command = self.command(lab, &[], soak)?;
+        log_to(&mut command, &logs.join(self.file("log")))?;
+        let started = command.process_group(0).spawn();
+        started.with_context(|| format!("failed to start {}", self.name()))
+    }
+
+    fn command(self, lab: &Lab, under: &[&str], soak: Duration) -> Result<Command> {
+        let exe = self.exe()?.display().to_string();
+        let mut command = lab.in_core(&[under, &[&exe]].concat());
         match self {
-            Contender::Bare => bare_environment(&mut command, lab),
+            Contender::Bare => bare_environment(&mut command, lab, soak),
+            Contender::Ansible => playbook::tell(&mut command, lab, soak)?,
             Contender::Cleanslate => {
                 command
                     .arg("--config")
@@ -99,11 +107,12 @@ impl Contender {
         Ok(command)
     }
 
-    fn exe(self) -> PathBuf {
-        match self {
+    fn exe(self) -> Result<PathBuf> {
+        Ok(match self {
             Contender::Bare => Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/bare.sh"),
+            Contender::Ansible => playbook::ansible_exe()?,
             Contender::Cleanslate => cleanslate_exe(),
-        }
+        })
     }
 
     fn file(self, suffix: &str) -> String {
@@ -111,7 +120,7 @@ impl Contender {
     }
 }
 
-fn bare_environment(command: &mut Command, lab: &Lab) {
+fn bare_environment(command: &mut Command, lab: &Lab, soak: Duration) {
     let site = |engine: &crate::lab::ground::engine::Engine| {
         let socket = engine.socket();
         format!(
@@ -128,7 +137,7 @@ fn bare_environment(command: &mut Command, lab: &Lab) {
         .env("KEY", Bind::key_file(&lab.dir, KEY))
         .env("TTL", lab.spec.ttl.to_string())
         .env("DRAIN", DRAIN.as_secs().to_string())
-        .env("SOAK", SOAK.as_secs().to_string())
+        .env("SOAK", soak.as_secs().to_string())
         .env("PASSES", PASSES.to_string())
         .envs([("ZONE", ZONE), ("RECORD", RECORD), ("REGISTRY", REGISTRY)])
         .envs([("CHANNEL", "master"), ("PROJECT", FLEET)]);
@@ -144,5 +153,6 @@ fn read_usage(wall: Duration, usage: &str) -> Option<Night> {
         wall,
         cpu_s,
         peak_mb,
+        lost: 0,
     })
 }
