@@ -44,7 +44,7 @@ fn a_night_killed_thirty_times_at_random_ends_by_itself_and_loses_nobody() -> Re
         history.min_size(RECORD, false) == 2,
         "the floor did not hold"
     );
-    history.check_marker(RECORD)
+    history.check(&lab.spec)
 }
 
 /// Starts the night again after every kill, at once and without a flag, until it ends.
