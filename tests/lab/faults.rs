@@ -12,6 +12,7 @@ use bollard::query_parameters::CreateContainerOptionsBuilder;
 
 use super::Lab;
 use super::fleet::first::pull;
+use super::ground::primary::Primary;
 use super::ground::processes;
 use super::ground::program::{run, wait_until};
 use super::inspect::{block_on, docker};
@@ -20,21 +21,11 @@ use super::spec::PRIMARY;
 /// A server of the lab that is no engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// BIND that takes the UPDATEs: machine `ns1`.
+    /// What takes the UPDATEs: machine `ns1`.
     Primary,
     /// BIND that follows: machine `ns2`.
     Secondary,
     Registry,
-}
-
-impl Server {
-    fn place(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Primary => ("ns1", "named"),
-            Self::Secondary => ("ns2", "named"),
-            Self::Registry => ("core", "docker-registry"),
-        }
-    }
 }
 
 /// Servers: killed, started, frozen.
@@ -42,7 +33,7 @@ impl Lab {
     /// Kills a server with SIGKILL; what it had on disk stays.
     pub fn kill_server(&self, server: Server) -> Result<()> {
         self.signal_server(server, "KILL")?;
-        let (machine, _) = server.place();
+        let (machine, _) = self.place(server);
         let gone = || self.server_process(server).is_none();
         wait_until(
             &format!("{server:?} on {machine} is dead"),
@@ -76,8 +67,16 @@ impl Lab {
         processes::signal(signal, &[process])
     }
 
+    fn place(&self, server: Server) -> (&'static str, &'static str) {
+        match server {
+            Server::Primary => (Primary::NAME, self.primary.program()),
+            Server::Secondary => ("ns2", "named"),
+            Server::Registry => ("core", "docker-registry"),
+        }
+    }
+
     fn server_process(&self, server: Server) -> Option<processes::Process> {
-        let (machine, program) = server.place();
+        let (machine, program) = self.place(server);
         processes::named(processes::network(&self.net.namespace(machine))?, program)
     }
 }

@@ -49,4 +49,4 @@ pub use fleet::options::{FleetOptions, Service, Transport};
 pub use images::kind::ImageKind;
 pub use inspect::ContainerView;
 pub use lay::Lab;
-pub use spec::{LabSpec, SiteSpec};
+pub use spec::{Brand, LabSpec, SiteSpec};
