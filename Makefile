@@ -5,7 +5,7 @@ THREADS ?= 5
 ALONE = nights:: killed::
 CARGO ?= cargo
 
-.PHONY: setup build check test demo bench clean
+.PHONY: setup build check test soak demo bench clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -24,6 +24,11 @@ test: setup check ## everything: lints, then all tests, real BIND, Docker and re
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads 1 $(ALONE)
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(ALONE:%=--skip %)
 	$(CARGO) test --locked --doc
+
+soak: setup       ## the tests that count rounds, kills and steps, at length: an hour
+	CLEANSLATE_ROUNDS=10000 $(CARGO) test --locked --lib -- --test-threads 1 races::
+	CLEANSLATE_KILLS=200 $(CARGO) test --locked --test it -- --nocapture killed::
+	CLEANSLATE_STEPS=all $(CARGO) test --locked --test it -- two_coordinators::
 
 demo: setup       ## a fleet of three sites, rotated under load before your eyes
 	$(CARGO) build --locked --bin cleanslate --example lab

@@ -33,5 +33,6 @@ mod remembered;
 mod shapes;
 mod stopping;
 mod store_lost;
+mod two_coordinators;
 mod while_it_runs;
 mod wrong_files;

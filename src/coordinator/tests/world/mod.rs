@@ -370,6 +370,14 @@ impl World {
         }
     }
 
+    /// A desk whose store is a copy of this one's, as it is now.
+    pub(crate) fn copied(&self) -> Desk {
+        Desk {
+            journal: self.journal.clone(),
+            queue: Vec::new(),
+        }
+    }
+
     /// Another coordinator sits down; the one before freezes where it is.
     pub(crate) fn swap(&mut self, desk: &mut Desk) {
         std::mem::swap(&mut self.journal, &mut desk.journal);
