@@ -25,6 +25,7 @@ mod dry_run;
 mod first_night;
 mod images;
 mod killed;
+mod names_fail;
 mod new_fleet;
 mod nights;
 mod on_call;

@@ -4,6 +4,7 @@
 //! take `&self`, so a test may break things from a second thread.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -152,22 +153,22 @@ impl Lab {
 
     /// Fills the disk of a host whose spec gave it one, but for so many bytes.
     pub fn fill_disk(&self, host: &str, leave: u64) -> Result<()> {
-        let disk = self.engine(host).data_root().display().to_string();
-        let free = run(&["df", "--output=avail", "-B1", &disk])?;
-        let free: u64 = free
-            .lines()
-            .last()
-            .context("df printed nothing")?
-            .trim()
-            .parse()?;
-        let size = free.saturating_sub(leave).to_string();
-        run(&["fallocate", "-l", &size, &format!("{disk}/filled")]).map(drop)
+        fill(&self.engine(host).data_root(), leave)
     }
 
     /// Takes back what [`Lab::fill_disk`] took.
     pub fn free_disk(&self, host: &str) -> Result<()> {
-        let filled = self.engine(host).data_root().join("filled");
-        std::fs::remove_file(&filled).context("the disk was not filled by the lab")
+        free(&self.engine(host).data_root())
+    }
+
+    /// Fills the primary's disk, where the spec gave it one.
+    pub fn fill_primary_disk(&self) -> Result<()> {
+        fill(&self.primary.dir(), 0)
+    }
+
+    /// Takes back what [`Lab::fill_primary_disk`] took.
+    pub fn free_primary_disk(&self) -> Result<()> {
+        free(&self.primary.dir())
     }
 
     /// Runs a container that is not the fleet's: the `web` image, published on `port` if given.
@@ -263,4 +264,23 @@ impl Lab {
         argv.extend(rule);
         self.net.run_in(machine, &argv).map(drop)
     }
+}
+
+/// Leaves so many bytes of the disk that a folder lies on.
+fn fill(folder: &Path, leave: u64) -> Result<()> {
+    let disk = folder.display().to_string();
+    let free = run(&["df", "--output=avail", "-B1", &disk])?;
+    let free: u64 = free
+        .lines()
+        .last()
+        .context("df printed nothing")?
+        .trim()
+        .parse()?;
+    let size = free.saturating_sub(leave).to_string();
+    run(&["fallocate", "-l", &size, &format!("{disk}/filled")]).map(drop)
+}
+
+fn free(folder: &Path) -> Result<()> {
+    let filled = folder.join("filled");
+    std::fs::remove_file(&filled).context("the disk was not filled by the lab")
 }

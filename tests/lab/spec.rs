@@ -25,6 +25,9 @@ pub struct LabSpec {
     /// What the primary is; the secondary is always BIND.
     #[serde(default)]
     pub primary: Brand,
+    /// Size of a disk of its own for the primary (`"4m"`), for tests that fill it.
+    #[serde(default)]
+    pub primary_disk: Option<String>,
     /// TTL of the records and of the marker, in seconds.
     pub ttl: u32,
     /// BIND's `notify-delay`, in seconds; BIND's own default is 5.
@@ -93,6 +96,7 @@ impl LabSpec {
                 sites: None,
             }],
             primary: Brand::Bind,
+            primary_disk: None,
             ttl: 2,
             notify_delay: 0,
             soa_refresh: 60,

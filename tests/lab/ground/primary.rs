@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::bind::{Bind, KEY, WEAK_KEY, write_key, write_zone};
 use super::children::Children;
 use super::net::Net;
-use super::program::{command, log_to, run, wait_until};
+use super::program::{command, log_to, mount_disk, run, wait_until};
 use crate::lab::spec::{Brand, CORE, LabSpec, PRIMARY, SECONDARY, ZONE};
 
 /// The name server that takes the UPDATEs.
@@ -50,12 +50,15 @@ impl Primary {
 
     /// Writes configuration, zone and keys.
     pub fn write_files(&self, spec: &LabSpec) -> Result<()> {
-        if self.brand == Brand::Bind {
-            return self.bind().write_files(spec, &self.lab_dir);
-        }
         let dir = self.dir();
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("failed to make {}", dir.display()))?;
+        if let Some(size) = &spec.primary_disk {
+            mount_disk(&dir, size)?;
+        }
+        if self.brand == Brand::Bind {
+            return self.bind().write_files(spec, &self.lab_dir);
+        }
         let secret = write_key(&self.lab_dir, KEY)?;
         let weak = write_key(&self.lab_dir, WEAK_KEY)?;
         write_zone(spec, &dir)?;

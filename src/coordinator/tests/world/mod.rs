@@ -216,6 +216,7 @@ impl World {
             digests: images.map(|image| (image, Ok(digest(2)))).collect(),
             highest_epoch: self.highest_label(),
             feet: Feet::default(),
+            silent: Vec::new(),
         }
     }
 
