@@ -10,7 +10,7 @@ use crate::lab::spec::{PRIMARY, RECORD};
 use crate::lab::{ContainerView, FleetOptions, LabSpec, Server, Watcher};
 use crate::program::Run;
 use crate::scene::{
-    FRA, Scene, check_at_rest, check_in_dns, ids, marker, nsupdate, run, two_sites,
+    FRA, Scene, check_at_rest, check_in_dns, ids, marker, nsupdate, run, two_sites, two_sites_of,
 };
 
 const SITES: [&str; 2] = ["fra", "nyc"];
@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(30);
 #[test]
 fn a_primary_that_freezes_with_an_update_on_its_way_is_waited_for_and_nothing_else_is_sent()
 -> Result<()> {
-    let (lab, options) = two_sites(LabSpec::default())?;
+    let (lab, options) = two_sites()?;
     let proxy = behind_a_proxy(&lab, &options)?;
     let watcher = Watcher::start(&lab)?;
 
@@ -55,7 +55,7 @@ fn a_primary_that_freezes_with_an_update_on_its_way_is_waited_for_and_nothing_el
 
 #[test]
 fn updates_that_come_twice_and_those_of_last_night_change_nothing() -> Result<()> {
-    let (lab, options) = two_sites(LabSpec::default())?;
+    let (lab, options) = two_sites()?;
     let proxy = behind_a_proxy(&lab, &options)?;
     let watcher = Watcher::start(&lab)?;
     proxy.all(Kind::Update, Fault::Double);
@@ -92,9 +92,9 @@ fn updates_that_come_twice_and_those_of_last_night_change_nothing() -> Result<()
 
 #[test]
 fn a_primary_that_is_killed_again_and_again_and_has_no_space_forgets_nothing() -> Result<()> {
-    let (lab, _) = two_sites(LabSpec {
+    let (lab, _) = two_sites_of(LabSpec {
         primary_disk: Some("8m".to_owned()),
-        ..LabSpec::default()
+        ..LabSpec::sites(&SITES)
     })?;
     let watcher = Watcher::start(&lab)?;
     let mut night = Run::start(&lab, &FRA)?;
@@ -137,7 +137,7 @@ fn a_primary_that_is_killed_again_and_again_and_has_no_space_forgets_nothing() -
 #[test]
 fn a_zone_that_was_restored_or_emptied_by_somebody_stops_everything_until_a_person_looks()
 -> Result<()> {
-    let (lab, _) = two_sites(LabSpec::default())?;
+    let (lab, _) = two_sites()?;
     run(&lab, &FRA)?.expect(0)?;
     let copy = lab.dir.join("ns1-copy");
     restart_primary(

@@ -68,14 +68,15 @@ pub(crate) fn three_sites() -> Result<(Scene, FleetOptions)> {
 }
 
 /// Two sites with one published container each, of which one may be out: half the time of three.
-pub(crate) fn two_sites(spec: LabSpec) -> Result<(Scene, FleetOptions)> {
+pub(crate) fn two_sites() -> Result<(Scene, FleetOptions)> {
+    two_sites_of(LabSpec::sites(&["fra", "nyc"]))
+}
+
+/// The same in a lab of another kind.
+pub(crate) fn two_sites_of(spec: LabSpec) -> Result<(Scene, FleetOptions)> {
     let options = FleetOptions {
         min_in_service: Some(1),
         ..FleetOptions::default()
-    };
-    let spec = LabSpec {
-        sites: LabSpec::sites(&["fra", "nyc"]).sites,
-        ..spec
     };
     Ok((serving(spec, &options)?, options))
 }

@@ -198,7 +198,11 @@ impl Two {
         first.signal("CONT")?;
         let ended = first.end()?;
         ensure!(matches!(ended.code, Some(3 | 5)), "{ended}");
-        let fenced = ["took the marker over", "made by a newer coordinator"];
+        let fenced = [
+            "took the marker over",
+            "another coordinator took over",
+            "made by a newer coordinator",
+        ];
         let says = fenced.iter().any(|words| ended.says(&[words]).is_ok());
         ensure!(says, "{ended}");
         // What it may have sent with its last breath.

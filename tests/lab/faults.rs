@@ -4,10 +4,11 @@
 //! take `&self`, so a test may break things from a second thread.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
@@ -268,6 +269,14 @@ impl Lab {
 
 /// Leaves so many bytes of the disk that a folder lies on.
 fn fill(folder: &Path, leave: u64) -> Result<()> {
+    let device = |path: &Path| std::fs::metadata(path).map(|it| it.dev());
+    let around = folder.parent().context("a folder of the lab")?;
+    // Without a disk of its own, that of the whole machine would be filled.
+    ensure!(
+        device(folder)? != device(around)?,
+        "the spec gives {} no disk of its own",
+        folder.display()
+    );
     let disk = folder.display().to_string();
     let free = run(&["df", "--output=avail", "-B1", &disk])?;
     let free: u64 = free

@@ -86,7 +86,7 @@ impl FlowProxy {
             seen: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
-        let (stand, address) = Stand::serve(lab, move || async move {
+        let (stand, address) = Stand::serve(lab, "core", move || async move {
             let listener = TcpListener::bind((CORE, 0)).await?;
             let serve = |listener: TcpListener| async move {
                 while let Ok((client, _)) = listener.accept().await {

@@ -7,13 +7,15 @@ pub mod names;
 
 use std::fs::File;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::Lab;
@@ -21,27 +23,50 @@ use super::Lab;
 pub use flow::{Flow, FlowProxy, Speaks};
 pub use names::{Fault, Kind, NamesProxy};
 
-/// A thread with the network of the core, and what it serves; all of it ends with this.
+/// Something on a host that is no container takes a port as soon as nobody else has it, and gives
+/// it back when it is dropped.
+pub struct Squatter(Stand);
+
+impl Squatter {
+    pub fn on(lab: &Lab, host: &str, port: u16) -> Result<Self> {
+        let wanted: SocketAddr = (Ipv4Addr::UNSPECIFIED, port).into();
+        let (stand, _) = Stand::serve(lab, host, move || async move {
+            let squat = async move {
+                loop {
+                    if let Ok(_taken) = TcpListener::bind(wanted).await {
+                        std::future::pending::<()>().await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            Ok((wanted, squat))
+        })?;
+        Ok(Self(stand))
+    }
+}
+
+/// A thread with the network of a machine, and what it serves; all of it ends with this.
 struct Stand {
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Stand {
-    /// Binds in the core's network and serves there; returns the address that was bound.
-    fn serve<B, F, S>(lab: &Lab, bind: B) -> Result<(Self, SocketAddr)>
+    /// Binds in a machine's network and serves there; returns the address that was bound.
+    fn serve<B, F, S>(lab: &Lab, machine: &str, bind: B) -> Result<(Self, SocketAddr)>
     where
         B: FnOnce() -> F + Send + 'static,
         F: Future<Output = Result<(SocketAddr, S)>>,
         S: Future<Output = ()>,
     {
-        let namespace = File::open(lab.net.path("core")).context("the lab has no core")?;
+        let namespace = File::open(lab.net.path(machine))
+            .with_context(|| format!("the lab has no {machine}"))?;
         let (end, ended) = oneshot::channel::<()>();
         let (tell, told) = mpsc::channel();
         let serve = move || -> Result<()> {
             // A network belongs to the thread: the rest of this process stays where it is.
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                .context("failed to enter the core's network")?;
+                .context("failed to enter the machine's network")?;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;

@@ -90,7 +90,7 @@ impl NamesProxy {
             released: watch::Sender::new(0),
         });
         let serving = Arc::clone(&shared);
-        let (stand, address) = Stand::serve(lab, move || async move {
+        let (stand, address) = Stand::serve(lab, "core", move || async move {
             let listener = TcpListener::bind((CORE, 0)).await?;
             let address = listener.local_addr()?;
             let datagrams = UdpSocket::bind(address).await?;
@@ -151,7 +151,7 @@ impl NamesProxy {
     pub fn replay(&self, lab: &Lab, message: &[u8]) -> Result<u8> {
         let (upstream, message) = (self.shared.upstream, message.to_vec());
         let (send, answered) = std::sync::mpsc::channel();
-        let (_stand, _) = Stand::serve(lab, move || async move {
+        let (_stand, _) = Stand::serve(lab, "core", move || async move {
             let mut server = Server::Stream(None, upstream);
             let answer = server.ask(&message).await;
             let told = send.send(answer.map(|answer| rcode(&answer)));
