@@ -99,7 +99,7 @@ fn wish(full: &ZoneView, view: &ZoneView, round: u64, client: u64) -> (&'static 
     if missing.is_empty() {
         change.delete = site(turn % 3);
         ("withdrawal", change)
-    } else if turn % 2 == 0 {
+    } else if turn.is_multiple_of(2) {
         change.add = missing;
         ("restore", change)
     } else {
