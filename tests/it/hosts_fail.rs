@@ -80,7 +80,7 @@ fn an_engine_behind_a_line_that_breaks_is_asked_again_until_the_line_is_mended()
         ..options
     })?;
     let watcher = Watcher::start(&lab)?;
-    for flow in [Flow::Reset, Flow::Mute, Flow::DropAnswer] {
+    for flow in [Flow::Reset, Flow::DropAnswer] {
         let mut night = Run::start(&lab, &FRA)?;
         night.await_site("draining", "fra")?;
         proxy.on("", usize::MAX, flow.clone());
