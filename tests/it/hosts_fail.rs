@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::lab::faultd::{Flow, FlowProxy, Speaks, Squatter};
+use crate::lab::images::Push;
 use crate::lab::spec::RECORD;
-use crate::lab::{FleetOptions, LabSpec, Watcher};
+use crate::lab::{FleetOptions, ImageKind, LabSpec, Watcher};
 use crate::program::Run;
 use crate::scene::{
     FRA, check_at_rest, check_in_dns, edit, ids, marker, run, three_sites, two_sites, two_sites_of,
@@ -21,6 +22,8 @@ fn a_host_that_loses_power_while_its_site_is_verified_stays_out_until_the_next_n
     let (lab, _) = two_sites()?;
     let nyc = ids(&lab, &["nyc1"])?;
     let watcher = Watcher::start(&lab)?;
+    // It is verified for as long as that may take.
+    lab.push_as(&Push::new(ImageKind::SlowStart(60), "web", "master").version("v2"))?;
     let mut night = Run::start(&lab, &FRA)?;
     night.await_site("recreated", "fra")?;
     lab.power_off("fra1")?;
@@ -30,6 +33,7 @@ fn a_host_that_loses_power_while_its_site_is_verified_stays_out_until_the_next_n
     check_in_dns(&lab, &["nyc"])?;
     ensure!(marker(&lab, "out")? == "fra" && marker(&lab, "dirty")? == "fra");
     lab.power_on("fra1")?;
+    lab.push_as(&Push::new(ImageKind::WebHealthcheck, "web", "master").version("v3"))?;
     let next = run(&lab, &FRA)?.expect(0)?;
     ensure!(next.has("restored", "fra"), "{next}");
     check_at_rest(&lab, &SITES)?;

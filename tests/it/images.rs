@@ -163,9 +163,9 @@ fn an_image_that_lies_crashes_over_and_over_or_sickens_does_not_stay_in_dns() ->
         &lab,
         "playbooks/rebuild.toml",
         "for = \"2s\"\ntraffic_within",
-        "for = \"25s\"\ntraffic_within",
+        "for = \"20s\"\ntraffic_within",
     )?;
-    let sickened = rebuild(ImageKind::SickAfter(12))?.expect(3)?;
+    let sickened = rebuild(ImageKind::SickAfter(8))?.expect(3)?;
     ensure!(!sickened.has("soaked", "fra"), "{sickened}");
     check_in_dns(&lab, &["nyc"])?;
     watcher.stop().check(&lab.spec)?;
