@@ -49,6 +49,13 @@ fn images_that_come_spoiled_are_fetched_again_and_a_registry_that_says_no_costs_
 
     proxy.on("/blobs/", 1, Flow::CutAfter(100));
     proxy.on("/blobs/", 1, Flow::FlipAt(50));
+    // Which blob it hits says whether the engine fetches it again by itself.
+    let spoiled = run(&lab, &FRA)?;
+    let fetched = spoiled.code == Some(0) && spoiled.has("images_pulled", "fra");
+    let refused = spoiled.code == Some(3) && !spoiled.has("withdrawn", "fra");
+    ensure!(fetched || refused, "{spoiled}");
+    proxy.mend();
+
     let mut night = Run::start(&lab, &FRA)?;
     night.await_site("images_pulled", "fra")?;
     // From here on nobody needs it.
