@@ -1,11 +1,13 @@
-# `make test` is everything; `make demo` shows what it is all for.
+# `make test` is what every change must pass; `make demo` shows what it is all for.
 # Tests against real servers wait more than they work: five labs at a time keep two cores busy.
 THREADS ?= 5
 # These count every request that users lose: they have the machine to themselves.
 ALONE = nights:: killed::
+# What each real fault costs: minutes of waiting for limits to pass, so they have a target of their own.
+FAULTS = names_fail:: hosts_fail:: registry_fails:: two_coordinators::
 CARGO ?= cargo
 
-.PHONY: setup build check test soak demo bench clean
+.PHONY: setup build check test soak demo bench faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -18,15 +20,22 @@ check:            ## format, lints, documentation
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-test: setup check ## everything: lints, then all tests, real BIND, Docker and registry included
+test: setup check ## what every change must pass: lints, then tests, real BIND, Docker and registry included
 	$(CARGO) test --locked --lib --bins --no-fail-fast -- --test-threads $(THREADS)
 	$(CARGO) build --locked --bins --example lab
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads 1 $(ALONE)
-	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(ALONE:%=--skip %)
+	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(ALONE:%=--skip %) $(FAULTS:%=--skip %)
 	$(CARGO) test --locked --doc
 
-soak: setup       ## the counts that are too long for every day: every byte and every length of a store
+faults: setup     ## servers, hosts, registries and coordinators that fail for real
+	$(CARGO) build --locked --bins --example lab
+	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(FAULTS)
+
+soak: setup       ## the tests that count bytes, rounds, kills and steps, at length: an hour and a half
 	CLEANSLATE_AT_LENGTH=1 $(CARGO) test --locked --lib -- store::damage
+	CLEANSLATE_ROUNDS=10000 $(CARGO) test --locked --lib -- --test-threads 1 races::
+	CLEANSLATE_KILLS=200 $(CARGO) test --locked --test it -- --nocapture killed::
+	CLEANSLATE_STEPS=all $(CARGO) test --locked --test it -- two_coordinators::
 
 demo: setup       ## a fleet of three sites, rotated under load before your eyes
 	$(CARGO) build --locked --bin cleanslate --example lab

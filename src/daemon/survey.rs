@@ -1,7 +1,8 @@
 //! A look at the world before a plan: the zone, every engine, and the registries, side by side.
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 
 use super::adapters::Adapters;
 use super::feet;
@@ -14,7 +15,7 @@ use crate::model::fleet::Fleet;
 use crate::model::id::{Epoch, HostName, SiteName};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::inventory::Inventory;
-use crate::model::rrset::ZoneView;
+use crate::model::rrset::{ServerAnswer, ZoneView};
 
 /// Where digests come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Observations {
     pub inventories: BTreeMap<(SiteName, HostName), Result<Inventory, Problem>>,
     pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
     pub feet: Feet,
+    /// The name servers that gave no answer, with their reasons.
+    pub silent: Vec<(SocketAddr, String)>,
 }
 
 impl Observations {
@@ -54,6 +57,7 @@ impl Observations {
             digests: self.digests.clone(),
             highest_epoch: epochs.max().unwrap_or(Epoch(0)),
             feet: self.feet.clone(),
+            silent: self.silent.clone(),
         })
     }
 }
@@ -96,8 +100,13 @@ pub async fn observe(
         adapters.dns.prove_key().await?;
         Ok(view)
     };
-    let ground = join(adapters.dns.servers(), feet::registries(fleet));
-    let ((zone, (servers, registries)), (inventories, resolved)) =
+    let all = BTreeSet::new();
+    let ground = join3(
+        adapters.dns.servers(),
+        feet::registries(fleet),
+        adapters.dns.ask_servers(&all),
+    );
+    let ((zone, (servers, registries, answers)), (inventories, resolved)) =
         join(join(zone, ground), join(inventories, resolved)).await;
     let inventories: BTreeMap<_, _> = inventories.into_iter().collect();
     let digests = match source {
@@ -114,7 +123,18 @@ pub async fn observe(
         },
         inventories,
         digests,
+        silent: silent(fleet, answers),
     }
+}
+
+/// The primary is read apart; that the servers are not known at all is told by *own feet*.
+fn silent(fleet: &Fleet, answers: Vec<ServerAnswer>) -> Vec<(SocketAddr, String)> {
+    let others = answers
+        .into_iter()
+        .filter(|answer| answer.server != fleet.dns.server);
+    others
+        .filter_map(|answer| Some((answer.server, answer.view.err()?)))
+        .collect()
 }
 
 fn images(fleet: &Fleet, sites: &BTreeSet<SiteName>) -> BTreeSet<ImageRef> {

@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use crate::lab::spec::{PRIMARY, RECORD};
 use crate::program::Run;
 use crate::scene::{
-    check_at_rest, check_in_dns, ids, marker, night, run, serve_again, site_status, status,
-    three_sites,
+    check_at_rest, check_in_dns, ids, marker, night, nsupdate, run, serve_again, site_status,
+    status, three_sites,
 };
 
 const ALL: [&str; 3] = ["fra", "nyc", "sin"];
@@ -136,18 +136,4 @@ fn another_desk_takes_over_and_the_first_can_change_nothing_any_more() -> Result
     );
     check_at_rest(&lab, &ALL)?;
     lab.lost_nobody()
-}
-
-/// An UPDATE of somebody else's.
-fn nsupdate(lab: &crate::lab::Lab, line: &str) -> Result<()> {
-    use crate::lab::ground::bind::{Bind, KEY};
-    let key = Bind::key_file(&lab.dir, KEY).display().to_string();
-    let script = lab.dir.join("nsupdate.txt");
-    std::fs::write(
-        &script,
-        format!("server {PRIMARY}\nzone example.com.\n{line}\nsend\n"),
-    )?;
-    let script = script.display().to_string();
-    crate::lab::ground::program::finish(&mut lab.in_core(&["nsupdate", "-v", "-k", &key, &script]))
-        .map(drop)
 }

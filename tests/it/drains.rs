@@ -163,7 +163,7 @@ fn updates_whose_answers_are_lost_are_settled_and_the_night_goes_on() -> Result<
     let address = lab.spec.addresses("fra")[0];
     let absences = history.absences(PRIMARY.into(), RECORD, address);
     ensure!(absences.len() == 1, "fra left once: {absences:?}\n{ended}");
-    history.check_marker(RECORD)?;
+    history.check(&lab.spec)?;
     check_at_rest(&lab, &ALL)?;
     lab.lost_nobody()
 }

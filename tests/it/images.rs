@@ -8,7 +8,7 @@ use crate::lab::{ImageKind, Watcher};
 use crate::program::check_complete;
 use crate::scene::{
     check_at_rest, check_in_dns, check_recreated, ids, marker, night, run, site_status, status,
-    three_sites,
+    three_sites, two_sites,
 };
 
 #[test]
@@ -131,4 +131,43 @@ fn a_site_that_breaks_in_its_soak_is_withdrawn_again() -> Result<()> {
     lab.push_as(&Push::new(ImageKind::Web, "web", "master").version("v3"))?;
     run(&lab, &["rebuild", "fra", "--reason", "v2 dies", "--json"])?.expect(0)?;
     check_at_rest(&lab, &["fra", "nyc", "sin"])
+}
+
+#[test]
+fn an_image_that_lies_crashes_over_and_over_or_sickens_does_not_stay_in_dns() -> Result<()> {
+    let (lab, _) = two_sites()?;
+    let watcher = Watcher::start(&lab)?;
+    let rebuild = |image: ImageKind| {
+        lab.push_as(&Push::new(image, "web", "master").version("v2"))?;
+        let reason = format!("try {image}");
+        run(&lab, &["rebuild", "fra", "--reason", &reason, "--json"])
+    };
+    // Docker calls it healthy; at the site's own address nobody answers.
+    let lied = rebuild(ImageKind::Lies)?.expect(3)?;
+    let why = lied.event_of("site_quarantined", "fra")?;
+    ensure!(why.text("why").contains("10.53.1.1"), "{}", why.0);
+    ensure!(!lied.has("restored", "fra"), "{lied}");
+
+    // It would be started again and again, by Docker.
+    crate::scene::edit(
+        &lab,
+        "compose.yaml",
+        "stop_grace_period: 5s",
+        "stop_grace_period: 5s\n    restart: always",
+    )?;
+    let crashed = rebuild(ImageKind::DiesAfter(3))?.expect(3)?;
+    crashed.event_of("site_quarantined", "fra")?;
+    ensure!(!crashed.has("restored", "fra"), "{crashed}");
+
+    crate::scene::edit(
+        &lab,
+        "playbooks/rebuild.toml",
+        "for = \"2s\"\ntraffic_within",
+        "for = \"20s\"\ntraffic_within",
+    )?;
+    let sickened = rebuild(ImageKind::SickAfter(8))?.expect(3)?;
+    ensure!(!sickened.has("soaked", "fra"), "{sickened}");
+    check_in_dns(&lab, &["nyc"])?;
+    watcher.stop().check(&lab.spec)?;
+    lab.lost_nobody()
 }

@@ -104,7 +104,7 @@ fn watched_night(lab: &Lab, rate: u32) -> Result<(History, UsersReport)> {
         least == 2,
         "the smallest set in DNS had {least} addresses\n{ended}"
     );
-    history.check_marker(RECORD)?;
+    history.check(&lab.spec)?;
     check_complete(&ended.events);
     check_story(&ended)?;
     Ok((history, report))

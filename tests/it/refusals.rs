@@ -62,6 +62,10 @@ fn a_key_that_is_wrong_or_may_not_write_the_marker_changes_nothing() -> Result<(
     let refused = nothing_done(night(&lab)?)?;
     refused.says(&["nobody"])?;
 
+    std::fs::write(&key, right.replace("hmac-sha256", "hmac-sha512"))?;
+    let refused = nothing_done(night(&lab)?)?;
+    refused.says(&["key", "10.53.0.53"])?;
+
     ensure!(
         lab.query(PRIMARY.into(), RECORD)?.serial == serial,
         "the zone was changed"

@@ -67,6 +67,23 @@ pub(crate) fn three_sites() -> Result<(Scene, FleetOptions)> {
     Ok((serving(LabSpec::default().desks(1), &options)?, options))
 }
 
+/// Two sites with one published container each, of which one may be out: half the time of three.
+pub(crate) fn two_sites() -> Result<(Scene, FleetOptions)> {
+    two_sites_of(LabSpec::sites(&["fra", "nyc"]))
+}
+
+/// The same in a lab of another kind.
+pub(crate) fn two_sites_of(spec: LabSpec) -> Result<(Scene, FleetOptions)> {
+    let options = FleetOptions {
+        min_in_service: Some(1),
+        ..FleetOptions::default()
+    };
+    Ok((serving(spec, &options)?, options))
+}
+
+/// A night of one site, `--json`, to be started.
+pub(crate) const FRA: [&str; 5] = ["rotate", "nightly", "--site", "fra", "--json"];
+
 /// Runs the program to its end.
 pub(crate) fn run(lab: &Lab, args: &[&str]) -> Result<Ended> {
     Run::start(lab, args)?.end()
@@ -223,4 +240,18 @@ pub(crate) fn site_status<'a>(
     let sites = status["sites"].as_array().context("a status lists sites")?;
     let found = sites.iter().find(|it| it["name"] == site);
     found.with_context(|| format!("no site {site} in {status}"))
+}
+
+/// An UPDATE of somebody else's.
+pub(crate) fn nsupdate(lab: &Lab, line: &str) -> Result<()> {
+    use crate::lab::ground::bind::{Bind, KEY};
+    let key = Bind::key_file(&lab.dir, KEY).display().to_string();
+    let script = lab.dir.join("nsupdate.txt");
+    std::fs::write(
+        &script,
+        format!("server {PRIMARY}\nzone example.com.\n{line}\nsend\n"),
+    )?;
+    let script = script.display().to_string();
+    crate::lab::ground::program::finish(&mut lab.in_core(&["nsupdate", "-v", "-k", &key, &script]))
+        .map(drop)
 }

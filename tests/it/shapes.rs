@@ -35,8 +35,7 @@ fn dual_stack_sites_beside_others_and_a_record_of_some_sites_keep_their_floors()
         history.min_size(EU, false) == 1 && history.min_size(EU, true) == 1,
         "{EU}"
     );
-    history.check_marker(RECORD)?;
-    history.check_marker(EU)?;
+    history.check(&lab.spec)?;
     let withdrawn = ended.event_of("withdrawn", "nyc")?;
     for record in [RECORD, EU] {
         let left = withdrawn.0["addresses"][record]

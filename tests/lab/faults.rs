@@ -4,14 +4,17 @@
 //! take `&self`, so a test may break things from a second thread.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
 use super::Lab;
 use super::fleet::first::pull;
+use super::ground::primary::Primary;
 use super::ground::processes;
 use super::ground::program::{run, wait_until};
 use super::inspect::{block_on, docker};
@@ -20,21 +23,11 @@ use super::spec::PRIMARY;
 /// A server of the lab that is no engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// BIND that takes the UPDATEs: machine `ns1`.
+    /// What takes the UPDATEs: machine `ns1`.
     Primary,
     /// BIND that follows: machine `ns2`.
     Secondary,
     Registry,
-}
-
-impl Server {
-    fn place(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Primary => ("ns1", "named"),
-            Self::Secondary => ("ns2", "named"),
-            Self::Registry => ("core", "docker-registry"),
-        }
-    }
 }
 
 /// Servers: killed, started, frozen.
@@ -42,7 +35,7 @@ impl Lab {
     /// Kills a server with SIGKILL; what it had on disk stays.
     pub fn kill_server(&self, server: Server) -> Result<()> {
         self.signal_server(server, "KILL")?;
-        let (machine, _) = server.place();
+        let (machine, _) = self.place(server);
         let gone = || self.server_process(server).is_none();
         wait_until(
             &format!("{server:?} on {machine} is dead"),
@@ -76,8 +69,16 @@ impl Lab {
         processes::signal(signal, &[process])
     }
 
+    fn place(&self, server: Server) -> (&'static str, &'static str) {
+        match server {
+            Server::Primary => (Primary::NAME, self.primary.program()),
+            Server::Secondary => ("ns2", "named"),
+            Server::Registry => ("core", "docker-registry"),
+        }
+    }
+
     fn server_process(&self, server: Server) -> Option<processes::Process> {
-        let (machine, program) = server.place();
+        let (machine, program) = self.place(server);
         processes::named(processes::network(&self.net.namespace(machine))?, program)
     }
 }
@@ -153,22 +154,22 @@ impl Lab {
 
     /// Fills the disk of a host whose spec gave it one, but for so many bytes.
     pub fn fill_disk(&self, host: &str, leave: u64) -> Result<()> {
-        let disk = self.engine(host).data_root().display().to_string();
-        let free = run(&["df", "--output=avail", "-B1", &disk])?;
-        let free: u64 = free
-            .lines()
-            .last()
-            .context("df printed nothing")?
-            .trim()
-            .parse()?;
-        let size = free.saturating_sub(leave).to_string();
-        run(&["fallocate", "-l", &size, &format!("{disk}/filled")]).map(drop)
+        fill(&self.engine(host).data_root(), leave)
     }
 
     /// Takes back what [`Lab::fill_disk`] took.
     pub fn free_disk(&self, host: &str) -> Result<()> {
-        let filled = self.engine(host).data_root().join("filled");
-        std::fs::remove_file(&filled).context("the disk was not filled by the lab")
+        free(&self.engine(host).data_root())
+    }
+
+    /// Fills the primary's disk, where the spec gave it one.
+    pub fn fill_primary_disk(&self) -> Result<()> {
+        fill(&self.primary.dir(), 0)
+    }
+
+    /// Takes back what [`Lab::fill_primary_disk`] took.
+    pub fn free_primary_disk(&self) -> Result<()> {
+        free(&self.primary.dir())
     }
 
     /// Runs a container that is not the fleet's: the `web` image, published on `port` if given.
@@ -264,4 +265,31 @@ impl Lab {
         argv.extend(rule);
         self.net.run_in(machine, &argv).map(drop)
     }
+}
+
+/// Leaves so many bytes of the disk that a folder lies on.
+fn fill(folder: &Path, leave: u64) -> Result<()> {
+    let device = |path: &Path| std::fs::metadata(path).map(|it| it.dev());
+    let around = folder.parent().context("a folder of the lab")?;
+    // Without a disk of its own, that of the whole machine would be filled.
+    ensure!(
+        device(folder)? != device(around)?,
+        "the spec gives {} no disk of its own",
+        folder.display()
+    );
+    let disk = folder.display().to_string();
+    let free = run(&["df", "--output=avail", "-B1", &disk])?;
+    let free: u64 = free
+        .lines()
+        .last()
+        .context("df printed nothing")?
+        .trim()
+        .parse()?;
+    let size = free.saturating_sub(leave).to_string();
+    run(&["fallocate", "-l", &size, &format!("{disk}/filled")]).map(drop)
+}
+
+fn free(folder: &Path) -> Result<()> {
+    let filled = folder.join("filled");
+    std::fs::remove_file(&filled).context("the disk was not filled by the lab")
 }

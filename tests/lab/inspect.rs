@@ -47,6 +47,16 @@ impl Answer {
             .iter()
             .find_map(|string| string.strip_prefix(key)?.strip_prefix('='))
     }
+
+    /// The names in one of the marker's lists, `out` or `dirty`.
+    pub fn marker_list(&self, key: &str) -> Vec<&str> {
+        let strings = self.marker.iter();
+        let lists = strings.filter_map(|string| string.strip_prefix(key)?.strip_prefix('='));
+        lists
+            .flat_map(|list| list.split(','))
+            .filter(|name| *name != "-")
+            .collect()
+    }
 }
 
 impl Lab {

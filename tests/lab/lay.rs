@@ -17,6 +17,7 @@ use super::ground::net::Net;
 use super::ground::owner::{
     Owner, Record, read_record, start_reaper, tear_down_stale, write_record,
 };
+use super::ground::primary::Primary;
 use super::ground::program::{check_installed, finish, wait_until};
 use super::ground::registry::Registry;
 use super::ground::{processes, teardown};
@@ -30,7 +31,7 @@ pub struct Lab {
     pub dir: PathBuf,
     pub spec: LabSpec,
     pub net: Net,
-    pub primary: Bind,
+    pub primary: Primary,
     pub secondary: Bind,
     pub registry: Registry,
     engines: Vec<Engine>,
@@ -172,7 +173,7 @@ impl Lab {
         };
         Self {
             id: id.to_owned(),
-            primary: Bind::primary(&net, &dir),
+            primary: Primary::new(&net, &dir, spec.primary),
             secondary: Bind::secondary(&net, &dir),
             registry: Registry::new(&net, &dir),
             engines: spec.hosts().into_iter().map(engine).collect(),
@@ -229,10 +230,10 @@ impl Lab {
             Push::new(ImageKind::Web, "web", "master").version("v1"),
         ])?;
         self.net
-            .lay_machine(self.primary.name, &[IpAddr::V4(PRIMARY)])?;
+            .lay_machine(Primary::NAME, &[IpAddr::V4(PRIMARY)])?;
         self.net
             .lay_machine(self.secondary.name, &[IpAddr::V4(SECONDARY)])?;
-        self.primary.write_files(&self.spec, &self.dir)?;
+        self.primary.write_files(&self.spec)?;
         self.secondary.write_files(&self.spec, &self.dir)?;
         self.primary.start(&self.children)?;
         self.secondary.start(&self.children)?;

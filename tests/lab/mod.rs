@@ -10,6 +10,7 @@
 //! - [`eyes`]: users and watcher, which judge from outside
 //! - [`fleet`]: the files of the fleet and running `cleanslate` on it
 //! - [`faults`]: everything that can be broken
+//! - [`faultd`]: proxies that spoil what passes between `cleanslate` and a server
 #![allow(
     unreachable_pub,
     dead_code,
@@ -32,6 +33,7 @@
 )]
 
 pub mod eyes;
+pub mod faultd;
 pub mod faults;
 pub mod fleet;
 pub mod ground;
@@ -47,4 +49,4 @@ pub use fleet::options::{FleetOptions, Service, Transport};
 pub use images::kind::ImageKind;
 pub use inspect::ContainerView;
 pub use lay::Lab;
-pub use spec::{LabSpec, SiteSpec};
+pub use spec::{Brand, LabSpec, SiteSpec};

@@ -22,6 +22,12 @@ pub const SECONDARY: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 54);
 pub struct LabSpec {
     pub sites: Vec<SiteSpec>,
     pub records: Vec<RecordSpec>,
+    /// What the primary is; the secondary is always BIND.
+    #[serde(default)]
+    pub primary: Brand,
+    /// Size of a disk of its own for the primary (`"4m"`), for tests that fill it.
+    #[serde(default)]
+    pub primary_disk: Option<String>,
     /// TTL of the records and of the marker, in seconds.
     pub ttl: u32,
     /// BIND's `notify-delay`, in seconds; BIND's own default is 5.
@@ -34,6 +40,16 @@ pub struct LabSpec {
     pub zone_lines: Vec<String>,
     /// Machines `ops1`, `ops2`, … to run `cleanslate` on, each of which can be cut off alone.
     pub desks: u8,
+}
+
+/// The name servers that a primary can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Brand {
+    #[default]
+    Bind,
+    Knot,
+    /// Sends no NOTIFY: a zone of kind *native*, of which the secondary asks every second.
+    PowerDns,
 }
 
 /// One site: `hosts` machines with an engine each, named `<site>1`, `<site>2`, …
@@ -79,12 +95,27 @@ impl LabSpec {
                 name: RECORD.to_owned(),
                 sites: None,
             }],
+            primary: Brand::Bind,
+            primary_disk: None,
             ttl: 2,
             notify_delay: 0,
             soa_refresh: 60,
             in_service: true,
             zone_lines: Vec::new(),
             desks: 0,
+        }
+    }
+
+    pub fn primary(mut self, brand: Brand) -> Self {
+        self.primary = brand;
+        self
+    }
+
+    /// How often the secondary asks by itself, in seconds.
+    pub fn refresh(&self) -> u32 {
+        match self.primary {
+            Brand::Bind | Brand::Knot => self.soa_refresh,
+            Brand::PowerDns => 1,
         }
     }
 

@@ -25,6 +25,7 @@ impl Applying<'_> {
     /// From here on it may be applied, whatever is heard of it.
     pub(super) fn change_decided(&mut self, intent: &Intent, change: &ZoneChange, ttl: Ttl) {
         let (intent, decided) = (intent.clone(), self.now.mono);
+        self.state.epoch = self.state.epoch.max(change.marker.epoch);
         if let Some(site) = intent.site() {
             if !change.add.is_empty() {
                 self.state.drained.remove(site);
@@ -69,7 +70,6 @@ impl Applying<'_> {
         }
         self.state.marker = Some(marker.clone());
         self.state.view = Some(view.clone());
-        self.state.epoch = self.state.epoch.max(marker.epoch);
         match intent {
             Intent::Acquire => self.acquired(),
             Intent::Release => {

@@ -75,7 +75,8 @@ fn newer_than<'a>(state: &'a State, seen: Option<&Marker>) -> Option<&'a Marker>
     }
 }
 
-/// Our own may be taken at once: the process that held it is gone, or it would hold the store.
+/// Our own may be taken at once: the process that held it is gone, or it would hold the store. One
+/// of an epoch that this store never asked for was taken by somebody who works with a copy of it.
 fn held_by_another<'m>(
     seen: &Seen<'_>,
     rotation: &Rotation,
@@ -84,7 +85,8 @@ fn held_by_another<'m>(
     let marker = marker?;
     let holder = marker.holder.as_ref()?;
     let has_stood = rotation.take_over_from.as_ref() == Some(marker);
-    let is_free = *holder == *seen.ctx.holder || rotation.plan.options.take_over || has_stood;
+    let is_ours = holder == seen.ctx.holder && marker.epoch <= seen.state.epoch;
+    let is_free = is_ours || rotation.plan.options.take_over || has_stood;
     (!is_free).then_some(marker)
 }
 

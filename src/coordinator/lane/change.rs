@@ -105,6 +105,9 @@ fn draft(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<Draft, Refusa
             marker.dirty.insert(site.clone());
         }
         Intent::Dirty { site } => {
+            if let Some(visit) = visit(seen, site).filter(|visit| visit.can_go_back()) {
+                safety::still_served(seen.view, &visit.taken)?;
+            }
             marker.dirty.insert(site.clone());
         }
         Intent::Restore { site } => {

@@ -98,6 +98,8 @@ pub struct Survey {
     pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
     pub highest_epoch: Epoch,
     pub feet: Feet,
+    /// The name servers that gave no answer, with their reasons.
+    pub silent: Vec<(SocketAddr, String)>,
 }
 
 /// Why there is no plan: every reason, never just the first.
@@ -135,6 +137,9 @@ pub fn plan(
         }
     }
     unknown_hosts(fleet, &sites, &wish.options, &mut reasons);
+    if wish.mode == Mode::Rotate {
+        reasons.extend(survey.silent.iter().map(silent));
+    }
     if !reasons.is_empty() {
         let is_transient = reasons.iter().all(|reason| reason.is_transient);
         return Err(Blocked {
@@ -203,6 +208,20 @@ impl Plan {
             pins.extend(pinned);
         }
         by_channel
+    }
+}
+
+/// A night that begins beside a dead name server would take its first site out, wait for that
+/// server in vain and put the site back. On-call decides for itself (`--without-ns`).
+fn silent((server, why): &(SocketAddr, String)) -> Problem {
+    Problem {
+        what: format!("the name server {server} does not answer: {why}"),
+        cure: format!(
+            "bring it back, or take it out of the zone's NS records and [dns].nameservers; on-call \
+             goes on without it: `cleanslate rebuild SITE --without-ns {} --reason TEXT`",
+            server.ip()
+        ),
+        is_transient: true,
     }
 }
 

@@ -77,6 +77,27 @@ pub fn never_empty(
     Ok(())
 }
 
+/// A site that can go back does so, rather than be emptied, where somebody has taken everybody else
+/// out of an RRset that its addresses were `taken` from: until it is back nobody serves there.
+///
+/// # Errors
+/// The first RRset that is empty.
+pub fn still_served(
+    view: &ZoneView,
+    taken: &BTreeSet<(RecordName, IpAddr)>,
+) -> Result<(), Refusal> {
+    for (name, address) in taken {
+        let (name, family) = (name.clone(), Family::of(*address));
+        let key = RrKey { name, family };
+        if served(view, &key).is_empty() {
+            let why = format!("somebody emptied the RRset {key} while the site was out");
+            let cure = "put the sites back that serve it, and find out who did it";
+            return Err(Refusal::new("floor", why, cure));
+        }
+    }
+    Ok(())
+}
+
 /// **ttl**: every RRset of the site is served with the declared TTL.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ mod own_feet;
 mod presence;
 
 pub use engine::{Expected, fence, own_work};
-pub use floor::{floor, never_empty, ttl};
+pub use floor::{floor, never_empty, still_served, ttl};
 pub use kept::{drifted, rebuild_kept};
 pub use marker::{Standing, one_marker, standing};
 pub use own_feet::{Feet, OwnContainer, own_feet};

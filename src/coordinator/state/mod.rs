@@ -27,7 +27,7 @@ use crate::model::time::Mono;
 pub struct State {
     /// Tokens minted so far.
     pub tokens: u64,
-    /// The highest epoch this store has held.
+    /// The highest epoch that this store has asked for, whether or not it came to hold it.
     pub epoch: Epoch,
     /// The last marker that was proven to stand on the primary, and what stood with it.
     pub marker: Option<Marker>,

@@ -257,6 +257,30 @@ fn recover_plans_the_markers_debts_and_pins_only_what_is_dirty() {
 }
 
 #[test]
+fn a_name_server_that_does_not_answer_keeps_a_night_from_beginning_and_nothing_else() {
+    let mut world = World::new();
+    let survey = Survey {
+        silent: vec![("10.0.1.53:53".parse().unwrap(), "gave no answer".to_owned())],
+        ..world.survey()
+    };
+    let night = world.wish(Mode::Rotate, None, Options::default());
+    let blocked = plan(&world.fleet, &world.playbook, night, &survey).unwrap_err();
+    assert!(blocked.is_transient);
+    let [reason] = blocked.reasons.as_slice() else {
+        panic!("one reason, not {:?}", blocked.reasons);
+    };
+    assert_eq!(
+        reason.what,
+        "the name server 10.0.1.53:53 does not answer: gave no answer"
+    );
+    assert!(reason.cure.contains("--without-ns 10.0.1.53"));
+    for mode in [Mode::Rebuild, Mode::Withdraw] {
+        let wish = world.wish(mode, Some(vec![site("fra")]), Options::default());
+        assert!(plan(&world.fleet, &world.playbook, wish, &survey).is_ok());
+    }
+}
+
+#[test]
 fn a_registry_that_does_not_answer_is_named_with_the_flag_that_goes_on() {
     let mut world = World::new();
     let wish = world.wish(Mode::Rebuild, Some(vec![site("fra")]), Options::default());

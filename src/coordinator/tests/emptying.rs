@@ -60,6 +60,27 @@ fn what_is_left_of_the_traffic_is_told_where_a_drain_ends_busy() {
 }
 
 #[test]
+fn a_site_goes_back_as_it_was_when_somebody_took_all_others_out_meanwhile() {
+    let mut world = World::new();
+    let mut machine = night(&mut world);
+    world.until(&mut machine, |event| {
+        matches!(event, Event::Followed { .. })
+    });
+    for other in ["nyc", "sin"] {
+        world.by_hand(&site(other), false);
+    }
+    world.run(&mut machine);
+    assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::PutBack);
+    let (what, _) = said(machine.state(), "fra");
+    assert!(
+        what.contains("floor: somebody emptied the RRset")
+            && what.contains("while the site was out"),
+        "{what}"
+    );
+    assert!(world.serves(&site("fra")));
+}
+
+#[test]
 fn a_drain_of_one_fixed_length_without_a_meter_goes_on() {
     let mut playbook = playbook();
     playbook.drain.at_least = playbook.drain.at_most;

@@ -70,6 +70,39 @@ fn who_does_not_want_to_wait_for_a_marker_is_told_at_once_that_later_may_do() {
 }
 
 #[test]
+fn who_works_with_a_copy_of_the_store_waits_for_the_marker_like_anybody_else() {
+    let mut world = World::new();
+    let mut first = night(&mut world);
+    world.run(&mut first);
+    let mut copied = world.copied();
+    ask(
+        &mut world,
+        &mut first,
+        Mode::Rotate,
+        None,
+        Options::default(),
+    );
+    world.until(&mut first, |event| matches!(event, Event::Drained { .. }));
+    world.swap(&mut copied);
+    let mut copy = world.crash();
+    let before = world.marker();
+    ask(
+        &mut world,
+        &mut copy,
+        Mode::Rotate,
+        None,
+        Options::default(),
+    );
+    world.run(&mut copy);
+    let end = end_of(copy.state());
+    assert!(
+        matches!(&end, RotationEnd::NotAcquired { why } if why.contains("the marker is held by")),
+        "{end:?}"
+    );
+    assert_eq!(world.marker(), before);
+}
+
+#[test]
 fn an_abort_while_the_acquisition_is_unknown_settles_it_and_gives_it_back() {
     let mut world = World::new();
     world.faults.lose_answers = true;

@@ -2,5 +2,6 @@
 mod faults;
 mod finding;
 mod following;
+mod races;
 mod rights;
 mod three_servers;

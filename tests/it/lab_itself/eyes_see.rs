@@ -89,56 +89,98 @@ fn users_with_kept_connections_and_ipv6_lose_nothing() -> Result<()> {
 }
 
 #[test]
-fn the_history_knows_an_empty_set_a_marker_that_went_back_and_an_absence() {
-    let mut seconds = 0;
-    let mut change = |addresses: &[&str], seq: u32, nonce: &str| {
-        seconds += 1;
-        let marker = [
-            "epoch=1".to_owned(),
-            format!("seq={seq}"),
-            format!("nonce={nonce}"),
-        ];
-        Change {
-            at: jiff::Timestamp::from_second(seconds).expect("a second of 1970"),
-            server: PRIMARY.into(),
-            record: RECORD.to_owned(),
-            answer: Some(Answer {
-                addresses: addresses
-                    .iter()
-                    .map(|it| it.parse().expect("an address"))
-                    .collect(),
-                ttl: Some(2),
-                marker: marker.to_vec(),
-                ..Answer::default()
-            }),
-        }
-    };
-    let good = vec![
-        change(&["10.53.1.1", "10.53.2.1"], 1, "A"),
-        change(&["10.53.2.1"], 2, "B"),
-        change(&["10.53.1.1", "10.53.2.1"], 3, "C"),
+fn the_history_counts_sets_markers_and_absences() {
+    let full = ["10.53.1.1", "10.53.2.1", "10.53.3.1"];
+    let changes = vec![
+        seen(1, RECORD, &full, 1, "A"),
+        seen(2, RECORD, &full[1..], 2, "B"),
+        seen(3, RECORD, &full, 3, "C"),
     ];
-    let history = History {
-        changes: good.clone(),
-    };
+    let (left, back) = (changes[1].at, changes[2].at);
+    let history = History { changes };
     assert_eq!(
         (history.min_size(RECORD, false), history.ever_empty(RECORD)),
-        (1, false)
+        (2, false)
     );
     assert_eq!(history.marker_changes(PRIMARY.into(), RECORD), 2);
-    history.check_marker(RECORD).expect("seq rose");
     let absences = history.absences(PRIMARY.into(), RECORD, [10, 53, 1, 1].into());
-    assert_eq!(absences, [(good[1].at, Some(good[2].at))]);
+    assert_eq!(absences, [(left, Some(back))]);
+}
 
-    for (bad, why) in [
-        (change(&[], 3, "D"), "before it"),
-        (change(&[], 4, "A"), "came again"),
-    ] {
-        let history = History {
-            changes: [good.clone(), vec![bad]].concat(),
-        };
-        assert!(history.ever_empty(RECORD));
-        let error = history.check_marker(RECORD).expect_err(why).to_string();
-        assert!(error.contains(why), "{error}");
+#[test]
+fn each_check_of_the_watcher_turns_red_for_what_it_is_there_for() {
+    const API: &str = "api.example.com.";
+    let spec = LabSpec::default().record(API, &["fra", "nyc"]);
+    let all = ["10.53.1.1", "10.53.2.1", "10.53.3.1"];
+    // What every record shows at one time, from fra, nyc and sin.
+    let look = |at, www: &[&str], api: &[&str], seq, nonce| {
+        let records = [(RECORD, www), (API, api)];
+        records.map(|(record, set)| seen(at, record, set, seq, nonce))
+    };
+    let good = [
+        look(1, &all, &all[..2], 1, "A"),
+        look(2, &all[1..], &all[1..2], 2, "B"),
+        look(3, &all, &all[..2], 3, "C"),
+    ];
+    let broken_by = |bad: [Change; 2]| -> Vec<&str> {
+        let changes = good.iter().flatten().chain(&bad).cloned().collect();
+        let broken = History { changes }.broken(&spec);
+        broken.into_iter().map(|(check, _)| check.name).collect()
+    };
+    let changed = |change: &dyn Fn(&mut Answer)| {
+        let mut last = look(4, &all, &all[..2], 4, "D");
+        change(last[1].answer.as_mut().expect("an answer"));
+        broken_by(last)
+    };
+    assert_eq!(changed(&|_| {}), [""; 0]);
+    assert_eq!(
+        broken_by(look(4, &[], &[], 4, "D")),
+        ["never empty", "floor", "one site out"]
+    );
+    assert_eq!(
+        broken_by(look(4, &all[..1], &all[..1], 4, "D")),
+        ["floor", "one site out"]
+    );
+    let two_nights = look(4, &all[..2], &all[1..2], 4, "D");
+    assert!(broken_by(two_nights).contains(&"one site out"));
+    assert_eq!(
+        broken_by(look(4, &all[1..], &all[..2], 4, "D")),
+        ["a site together"]
+    );
+    let dirty = |answer: &mut Answer| answer.marker.push("dirty=sin,nyc".to_owned());
+    let mut last = look(4, &all, &all[..2], 4, "D");
+    last.iter_mut()
+        .filter_map(|change| change.answer.as_mut())
+        .for_each(dirty);
+    assert_eq!(broken_by(last), ["dirty is out"]);
+    assert!(changed(&dirty).contains(&"markers alike"));
+    assert_eq!(
+        broken_by(look(4, &all, &all[..2], 3, "D")),
+        ["marker rises"]
+    );
+    assert_eq!(
+        broken_by(look(4, &all, &all[..2], 4, "B")),
+        ["nonce is new"]
+    );
+    assert_eq!(changed(&|answer| answer.ttl = Some(300)), ["TTL stays"]);
+}
+
+/// A change as the watcher writes it down.
+fn seen(at: i64, record: &str, addresses: &[&str], seq: u32, nonce: &str) -> Change {
+    let addresses = addresses.iter().map(|it| it.parse().expect("an address"));
+    Change {
+        at: jiff::Timestamp::from_second(at).expect("a second of 1970"),
+        server: PRIMARY.into(),
+        record: record.to_owned(),
+        answer: Some(Answer {
+            addresses: addresses.collect(),
+            ttl: Some(2),
+            marker: vec![
+                "epoch=1".to_owned(),
+                format!("seq={seq}"),
+                format!("nonce={nonce}"),
+            ],
+            ..Answer::default()
+        }),
     }
 }

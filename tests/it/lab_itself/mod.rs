@@ -6,6 +6,7 @@ mod eyes_see;
 mod faults_bite;
 mod images_behave;
 mod names_follow;
+mod proxies_spoil;
 
 use std::net::IpAddr;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
@@ -70,6 +70,9 @@ pub fn strings(message: &Message) -> (Vec<String>, Option<u32>) {
     (strings.collect(), Some(ttl))
 }
 
+/// A zone of the lab changes every few seconds, and a look takes a millisecond.
+const TRIES: usize = 20;
+
 /// A connected socket to one server, for questions that wait for their answers.
 pub struct Asker {
     socket: UdpSocket,
@@ -92,46 +95,52 @@ impl Asker {
         Ok(Self { socket })
     }
 
-    /// All that the watcher and tests want to know of a record: four questions sent at once, so
-    /// that hardly a change falls between their answers.
+    /// All that tests want to know of a record.
     pub fn look(&self, record: &Name) -> Result<Answer> {
-        let marker = Name::from_str("_cleanslate")?.append_domain(record)?;
-        let zone = Name::from_str(ZONE)?;
-        let [txt, a, aaaa, soa] = self.ask([
-            (&marker, RecordType::TXT),
-            (record, RecordType::A),
-            (record, RecordType::AAAA),
-            (&zone, RecordType::SOA),
-        ])?;
-        let (marker, marker_ttl) = strings(&txt);
-        let (mut all, ttl) = addresses(&a);
-        let (v6, v6_ttl) = addresses(&aaaa);
-        all.extend(v6);
-        let serial = soa.answers.iter().find_map(|record| {
+        let mut answers = self.look_at(std::slice::from_ref(record))?;
+        answers.pop().context("one record was asked for")
+    }
+
+    /// The same of several records, all of it from one version of the zone: where its serial moved
+    /// between the first answer and the last, it is asked again.
+    pub fn look_at(&self, records: &[Name]) -> Result<Vec<Answer>> {
+        let mut questions = Vec::new();
+        for record in records {
+            let marker = Name::from_str("_cleanslate")?.append_domain(record)?;
+            questions.push((marker, RecordType::TXT));
+            questions.push((record.clone(), RecordType::A));
+            questions.push((record.clone(), RecordType::AAAA));
+        }
+        for _ in 0..TRIES {
+            let serial = self.serial()?;
+            let answers = self.ask(&questions)?;
+            if self.serial()? == serial {
+                return Ok(answers.chunks(3).map(|it| read(it, serial)).collect());
+            }
+        }
+        bail!("the zone does not stand still")
+    }
+
+    fn serial(&self) -> Result<u32> {
+        let answers = self.ask(&[(Name::from_str(ZONE)?, RecordType::SOA)])?;
+        let serial = answers[0].answers.iter().find_map(|record| {
             let RData::SOA(soa) = &record.data else {
                 return None;
             };
             Some(soa.serial)
         });
-        let serial = serial.context("the server has no SOA of the zone")?;
-        Ok(Answer {
-            addresses: all,
-            ttl: ttl.or(v6_ttl),
-            marker,
-            marker_ttl,
-            serial,
-        })
+        serial.context("the server has no SOA of the zone")
     }
 
     /// Asks all, then waits for all; answers to earlier questions that come late are dropped.
-    fn ask<const N: usize>(&self, questions: [(&Name, RecordType); N]) -> Result<[Message; N]> {
-        let mut ids = [0; N];
-        for ((name, kind), slot) in questions.into_iter().zip(&mut ids) {
-            let (id, wire) = question(name, kind)?;
+    fn ask(&self, questions: &[(Name, RecordType)]) -> Result<Vec<Message>> {
+        let mut ids = Vec::new();
+        for (name, kind) in questions {
+            let (id, wire) = question(name, *kind)?;
             self.socket.send(&wire).context("failed to ask")?;
-            *slot = id;
+            ids.push(id);
         }
-        let mut answers: [Option<Message>; N] = std::array::from_fn(|_| None);
+        let mut answers: Vec<Option<Message>> = vec![None; questions.len()];
         let mut buffer = [0u8; 4096];
         while answers.iter().any(Option::is_none) {
             let length = self.socket.recv(&mut buffer).context("no answer")?;
@@ -142,6 +151,21 @@ impl Asker {
                 answers[i] = Some(parse(id, &buffer[..length])?);
             }
         }
-        Ok(answers.map(|answer| answer.expect("the loop ended with all answers there")))
+        Ok(answers.into_iter().flatten().collect())
+    }
+}
+
+/// Marker, A and AAAA of one record.
+fn read(messages: &[Message], serial: u32) -> Answer {
+    let (marker, marker_ttl) = strings(&messages[0]);
+    let (mut all, ttl) = addresses(&messages[1]);
+    let (v6, v6_ttl) = addresses(&messages[2]);
+    all.extend(v6);
+    Answer {
+        addresses: all,
+        ttl: ttl.or(v6_ttl),
+        marker,
+        marker_ttl,
+        serial,
     }
 }

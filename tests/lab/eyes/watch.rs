@@ -25,7 +25,8 @@ pub struct Args {
     pub every: u64,
 }
 
-/// A server's answer that differs from its last one.
+/// A server's answer that differs from its last one. Those of one look at several records have the
+/// same time, and show one version of the zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub at: jiff::Timestamp,
@@ -57,36 +58,45 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn watch(server: IpAddr, args: &Args) -> Result<()> {
     let asker = Asker::new(server, PATIENCE)?;
-    let mut last: Vec<(&String, Name, Option<Option<Answer>>)> = Vec::new();
-    for record in &args.records {
-        last.push((record, Name::from_str(record)?, None));
-    }
+    let names = args.records.iter().map(|record| Name::from_str(record));
+    let names: Vec<Name> = names.collect::<Result<_, _>>()?;
+    let mut last: Vec<Option<Option<Answer>>> = vec![None; names.len()];
     let every = Duration::from_millis(args.every);
     let mut due = Instant::now();
     loop {
-        for (record, name, before) in &mut last {
-            let answer = asker.look(name).ok();
+        let answers = match asker.look_at(&names) {
+            Ok(answers) => answers.into_iter().map(Some).collect(),
+            Err(_) => vec![None; names.len()],
+        };
+        let at = jiff::Timestamp::now();
+        let mut changes = Vec::new();
+        for ((record, before), answer) in args.records.iter().zip(&mut last).zip(answers) {
             if before.as_ref() != Some(&answer) {
-                print(&Change {
-                    at: jiff::Timestamp::now(),
+                changes.push(Change {
+                    at,
                     server,
-                    record: (*record).clone(),
+                    record: record.clone(),
                     answer: answer.clone(),
-                })?;
+                });
                 *before = Some(answer);
             }
         }
+        print(&changes)?;
         // Not a fixed pause: looks stay on their beat, and are not made up for after a silence.
         due = (due + every).max(Instant::now());
         std::thread::sleep(due - Instant::now());
     }
 }
 
-fn print(change: &Change) -> Result<()> {
-    let mut line = serde_json::to_vec(change)?;
-    line.push(b'\n');
+/// All changes of a look in one write, so that nobody reads half of it.
+fn print(changes: &[Change]) -> Result<()> {
+    let mut lines = Vec::new();
+    for change in changes {
+        serde_json::to_writer(&mut lines, change)?;
+        lines.push(b'\n');
+    }
     std::io::stdout()
         .lock()
-        .write_all(&line)
+        .write_all(&lines)
         .context("nobody reads what the watcher sees")
 }

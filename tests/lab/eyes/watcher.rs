@@ -1,13 +1,13 @@
 //! The watcher of a lab's name servers, and what its notes prove.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::users::next_number;
 pub use super::watch::Change;
@@ -22,8 +22,8 @@ pub struct Watcher {
     output: PathBuf,
 }
 
-/// Every change that was seen, in order of time. A look is four questions at once, and a change
-/// may fall between them: addresses and marker of one [`Change`] can be of two versions.
+/// Every change that was seen, in order of time. [`History::check`] says whether all of it was as
+/// it must be.
 #[derive(Clone, Debug)]
 pub struct History {
     pub changes: Vec<Change>,
@@ -133,47 +133,6 @@ impl History {
             .collect();
         markers.dedup();
         markers.len().saturating_sub(1)
-    }
-
-    /// Fails where epoch or seq of a server's marker ever went back, where seq stood still
-    /// though the marker changed, or where a nonce came again.
-    pub fn check_marker(&self, record: &str) -> Result<()> {
-        for server in [PRIMARY.into(), SECONDARY.into()] {
-            let mut last: Option<(u64, u64, &Answer)> = None;
-            let mut nonces = BTreeMap::new();
-            for (at, answer) in self.of(server, record) {
-                if answer.marker.is_empty() || last.is_some_and(|it| it.2.marker == answer.marker) {
-                    continue;
-                }
-                let number = |key: &str| -> Result<u64> {
-                    let value = answer
-                        .marker_value(key)
-                        .with_context(|| format!("no {key}"))?;
-                    value
-                        .parse()
-                        .with_context(|| format!("{key}={value} is no number"))
-                };
-                let what = || format!("{server} at {at}: {:?}", answer.marker);
-                let epoch = number("epoch").with_context(what)?;
-                let seq = number("seq").with_context(what)?;
-                if let Some((last_epoch, last_seq, _)) = last {
-                    let rose = epoch >= last_epoch && seq > last_seq;
-                    ensure!(
-                        rose,
-                        "{}: before it epoch {last_epoch} seq {last_seq}",
-                        what()
-                    );
-                }
-                let nonce = answer.marker_value("nonce").with_context(what)?;
-                ensure!(
-                    nonces.insert(nonce, at).is_none(),
-                    "{}: a nonce came again",
-                    what()
-                );
-                last = Some((epoch, seq, answer));
-            }
-        }
-        Ok(())
     }
 
     /// The TTLs that the record's addresses ever had, on any server.

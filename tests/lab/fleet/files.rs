@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::options::{FleetOptions, Transport};
 use crate::lab::Lab;
 use crate::lab::ground::bind::Bind;
-use crate::lab::spec::{PRIMARY, RECORD, REGISTRY, SECONDARY, SiteSpec, ZONE};
+use crate::lab::spec::{RECORD, REGISTRY, SECONDARY, SiteSpec, ZONE};
 
 /// The fleet's name, and that of its Compose project.
 pub const FLEET: &str = "edge";
@@ -55,10 +55,13 @@ impl Lab {
         let mut text = format!(
             "[fleet]\nname = \"{FLEET}\"\ncompose = \"compose.yaml\"\nplaybooks = \"playbooks\"\n\
              {floor}channels = {:?}\n\n\
-             [dns]\nserver = \"{PRIMARY}:53\"\nzone = \"{ZONE}\"\nrecords = [\"{RECORD}\"]\n\
+             [dns]\nserver = \"{}\"\nzone = \"{ZONE}\"\nrecords = [\"{RECORD}\"]\n\
              ttl = \"{}s\"\nkey = {{ file = \"tsig.key\" }}\n\
-             nameservers = [\"{PRIMARY}\", \"{SECONDARY}\"]\n",
-            options.channels, self.spec.ttl
+             nameservers = [\"{}\", \"{SECONDARY}\"]\n",
+            options.channels,
+            options.primary,
+            self.spec.ttl,
+            options.primary_as_name_server(),
         );
         for record in self
             .spec
@@ -115,10 +118,10 @@ impl Lab {
                 Transport::Tcp => true,
                 Transport::Mixed => i % 2 == 1 || self.spec.sites[0].name == site.name,
             };
-            let url = if by_tcp {
-                engine.tcp()
-            } else {
-                format!("unix://{}", engine.socket().display())
+            let url = match options.engines.get(&engine.host.name) {
+                Some(address) => format!("tcp://{address}"),
+                None if by_tcp => engine.tcp(),
+                None => format!("unix://{}", engine.socket().display()),
             };
             let addresses = [
                 Some(engine.host.v4.to_string()),

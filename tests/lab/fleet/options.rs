@@ -1,7 +1,10 @@
 //! What the fleet of a lab is like: services, waits, transports.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use crate::lab::ground::bind::KEY;
-use crate::lab::spec::REGISTRY;
+use crate::lab::spec::{PRIMARY, REGISTRY};
 
 /// How the fleet of a lab is written down. Change fields, or put whole texts in their place.
 #[derive(Clone, Debug)]
@@ -11,6 +14,10 @@ pub struct FleetOptions {
     /// `[fleet] min_in_service`; left to its default when `None`.
     pub min_in_service: Option<u32>,
     pub transport: Transport,
+    /// Where site.toml says that the primary is: a proxy's address stands between.
+    pub primary: SocketAddr,
+    /// Where it says that a host's engine is, for hosts that are not reached at their own address.
+    pub engines: BTreeMap<String, SocketAddr>,
     /// The key file that site.toml names; [`KEY`] or [`super::super::ground::bind::WEAK_KEY`].
     pub key: String,
     /// `[traffic] engine = true`; without it a site's traffic is unknown.
@@ -58,6 +65,8 @@ impl Default for FleetOptions {
             channels: vec!["master".to_owned()],
             min_in_service: None,
             transport: Transport::Mixed,
+            primary: (PRIMARY, 53).into(),
+            engines: BTreeMap::new(),
             key: KEY.to_owned(),
             meter: true,
             drain_at_least: "0s".to_owned(),
@@ -72,6 +81,14 @@ impl Default for FleetOptions {
 }
 
 impl FleetOptions {
+    /// The primary as `nameservers` lists it: without a port where that is DNS's own.
+    pub fn primary_as_name_server(&self) -> String {
+        match self.primary.port() {
+            53 => self.primary.ip().to_string(),
+            _ => self.primary.to_string(),
+        }
+    }
+
     /// Six containers a site: a front that users reach, two apps, two workers, one cache.
     pub fn six_containers() -> Self {
         let app = Service {

@@ -57,8 +57,7 @@ impl Bind {
         let config = if self.address == PRIMARY {
             write_key(lab_dir, KEY)?;
             write_key(lab_dir, WEAK_KEY)?;
-            std::fs::write(self.dir.join("zone.db"), zone_text(spec))
-                .context("failed to write the zone")?;
+            write_zone(spec, &self.dir)?;
             primary_config(spec, &self.dir, lab_dir)
         } else {
             secondary_config(&self.dir)
@@ -89,13 +88,18 @@ impl Bind {
     }
 }
 
+/// The zone file, in the format that all servers read.
+pub(super) fn write_zone(spec: &LabSpec, dir: &Path) -> Result<()> {
+    std::fs::write(dir.join("zone.db"), zone_text(spec)).context("failed to write the zone")
+}
+
 /// The zone as it starts: NS, the sites' addresses, whatever the spec adds. No marker.
 fn zone_text(spec: &LabSpec) -> String {
     let mut zone = format!(
         "$TTL 60\n\
          @ IN SOA ns1.{ZONE} hostmaster.{ZONE} ( 1 {} 2 86400 1 )\n\
          @ IN NS ns1\n@ IN NS ns2\nns1 IN A {PRIMARY}\nns2 IN A {SECONDARY}\n",
-        spec.soa_refresh
+        spec.refresh()
     );
     let members = |record: &RecordSpec| {
         let sites = spec.sites.iter().filter(|site| record.has(&site.name));
@@ -169,15 +173,17 @@ fn options(dir: &Path, address: Ipv4Addr) -> String {
     )
 }
 
-/// A fresh secret for every lab, in BIND's own format; kept over restarts of the primary.
-fn write_key(lab_dir: &Path, key: &str) -> Result<()> {
+/// A fresh secret for every lab, in BIND's own format; kept over restarts of the primary. Returns
+/// the secret as configuration files have it.
+pub(super) fn write_key(lab_dir: &Path, key: &str) -> Result<String> {
     let mut secret = [0u8; 32];
     getrandom::fill(&mut secret).context("failed to get random bytes")?;
     let secret = data_encoding::BASE64.encode(&secret);
     let text =
         format!("key \"{key}.\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{secret}\";\n}};\n");
     let path = Bind::key_file(lab_dir, key);
-    std::fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))
+    std::fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(secret)
 }
 
 fn push_line(text: &mut String, line: &str) {

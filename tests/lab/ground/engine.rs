@@ -53,19 +53,7 @@ impl Engine {
         std::fs::create_dir_all(&disk)
             .with_context(|| format!("failed to make {}", disk.display()))?;
         match &self.host.disk {
-            Some(size) => {
-                let path = disk.display().to_string();
-                run(&[
-                    "mount",
-                    "-t",
-                    "tmpfs",
-                    "-o",
-                    &format!("size={size}"),
-                    "tmpfs",
-                    &path,
-                ])?;
-                Ok(())
-            }
+            Some(size) => program::mount_disk(&disk, size),
             None => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod machine;
 pub mod net;
 pub mod owner;
+pub mod primary;
 pub mod processes;
 pub mod program;
 pub mod registry;

@@ -20,6 +20,10 @@ pub enum ImageKind {
     DiesAfter(u32),
     /// Serves, but its health check always fails.
     Unhealthy,
+    /// Its health check is content with anything, and it listens on another port.
+    Lies,
+    /// Serves and is healthy for so many seconds, then serves on and is unhealthy.
+    SickAfter(u32),
     /// Answers every request with 500.
     Answers500,
     /// Serves only after so many seconds.
@@ -45,6 +49,8 @@ impl ImageKind {
             | Self::DiesAtOnce
             | Self::DiesAfter(_)
             | Self::Unhealthy
+            | Self::Lies
+            | Self::SickAfter(_)
             | Self::Answers500
             | Self::SlowStart(_)
             | Self::WithVolume => "web",
@@ -69,6 +75,14 @@ impl ImageKind {
                 let die = format!("(/bin/sleep {seconds}; /bin/kill -9 -1) &\n");
                 let serve = "/nginx -c /tmp/nginx.conf -p /tmp/ & wait $!; exit 1";
                 configure(200) + &die + "trap 'exit 1' QUIT TERM\n" + serve
+            }
+            Self::Lies => {
+                let elsewhere = "/bin/sed -i 's/80 backlog/18080 backlog/' /tmp/nginx.conf\n";
+                configure(200) + elsewhere + serve
+            }
+            Self::SickAfter(seconds) => {
+                let sicken = format!("(/bin/sleep {seconds}; : > /tmp/sick) &\n");
+                configure(200) + &sicken + serve
             }
             Self::Answers500 => configure(500) + serve,
             Self::SlowStart(seconds) => configure(200) + &format!("/bin/sleep {seconds}\n") + serve,
@@ -101,6 +115,11 @@ impl ImageKind {
                     check(json!(["CMD", "/bin/wget", "-q", "-O", "/dev/null", url]));
             }
             Self::Unhealthy => config["Healthcheck"] = check(json!(["CMD", "/bin/false"])),
+            Self::Lies => config["Healthcheck"] = check(json!(["CMD", "/bin/true"])),
+            Self::SickAfter(_) => {
+                let well = "! [ -e /tmp/sick ]";
+                config["Healthcheck"] = check(json!(["CMD", "/bin/sh", "-c", well]));
+            }
             Self::WithVolume => config["Volumes"] = json!({ "/data": {} }),
             Self::Worker | Self::IgnoresSigterm => config["StopSignal"] = json!("SIGTERM"),
             Self::Web
@@ -122,6 +141,8 @@ impl Display for ImageKind {
             Self::DiesAtOnce => f.write_str("dies-at-once"),
             Self::DiesAfter(seconds) => write!(f, "dies-after:{seconds}"),
             Self::Unhealthy => f.write_str("unhealthy"),
+            Self::Lies => f.write_str("lies"),
+            Self::SickAfter(seconds) => write!(f, "sick-after:{seconds}"),
             Self::Answers500 => f.write_str("answers-500"),
             Self::SlowStart(seconds) => write!(f, "slow-start:{seconds}"),
             Self::WithVolume => f.write_str("with-volume"),
@@ -148,6 +169,8 @@ impl FromStr for ImageKind {
             "dies-at-once" => Self::DiesAtOnce,
             "dies-after" => Self::DiesAfter(seconds()?),
             "unhealthy" => Self::Unhealthy,
+            "lies" => Self::Lies,
+            "sick-after" => Self::SickAfter(seconds()?),
             "answers-500" => Self::Answers500,
             "slow-start" => Self::SlowStart(seconds()?),
             "with-volume" => Self::WithVolume,

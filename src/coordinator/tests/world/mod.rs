@@ -216,6 +216,7 @@ impl World {
             digests: images.map(|image| (image, Ok(digest(2)))).collect(),
             highest_epoch: self.highest_label(),
             feet: Feet::default(),
+            silent: Vec::new(),
         }
     }
 
@@ -367,6 +368,14 @@ impl World {
                 | Request::RunBefore { .. }
                 | Request::Sleep { .. } => {}
             }
+        }
+    }
+
+    /// A desk whose store is a copy of this one's, as it is now.
+    pub(crate) fn copied(&self) -> Desk {
+        Desk {
+            journal: self.journal.clone(),
+            queue: Vec::new(),
         }
     }
 
