@@ -1,6 +1,7 @@
 //! Names and numbers that identify things: a type for each kind, so that none is taken for another.
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +24,13 @@ pub enum NameError {
     },
 }
 
+// Shared text: states are full of names, and are copied at every decision.
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $max:literal, $allowed:literal, $ok:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The name as text.
@@ -51,7 +53,7 @@ macro_rules! name {
                     Some((_, found)) => {
                         Err(NameError::Character { kind: $kind, found, allowed: $allowed })
                     }
-                    None => Ok($type(text.to_owned())),
+                    None => Ok($type(text.into())),
                 }
             }
         }
@@ -65,7 +67,7 @@ macro_rules! name {
 
         impl From<$type> for String {
             fn from(name: $type) -> String {
-                name.0
+                name.as_str().to_owned()
             }
         }
 

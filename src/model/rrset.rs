@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::time::Ttl;
 /// An owner name, fully qualified, lower case, with its final dot.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RecordName(String);
+pub struct RecordName(Arc<str>);
 
 /// Why a text is no owner name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,7 @@ impl RecordName {
 
     /// Whether this name lies in `zone` or is its apex.
     pub fn is_in(&self, zone: &RecordName) -> bool {
-        self.0 == zone.0 || self.0.ends_with(&format!(".{}", zone.0))
+        self.0 == zone.0 || self.0.ends_with(&format!(".{zone}"))
     }
 }
 
@@ -65,7 +66,7 @@ impl FromStr for RecordName {
                 return Err(bad("labels are written with a-z, 0-9, - and _"));
             }
         }
-        Ok(RecordName(format!("{name}.")))
+        Ok(RecordName(format!("{name}.").into()))
     }
 }
 
@@ -78,7 +79,7 @@ impl TryFrom<String> for RecordName {
 
 impl From<RecordName> for String {
     fn from(name: RecordName) -> String {
-        name.0
+        name.as_str().to_owned()
     }
 }
 
