@@ -7,7 +7,7 @@ ALONE = nights:: killed::
 FAULTS = names_fail:: hosts_fail:: registry_fails:: two_coordinators::
 CARGO ?= cargo
 
-.PHONY: setup build check test soak demo bench faults soak clean
+.PHONY: setup build check test soak demo bench sim faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -30,6 +30,9 @@ test: setup check ## what every change must pass: lints, then tests, real BIND, 
 faults: setup     ## servers, hosts, registries and coordinators that fail for real
 	$(CARGO) build --locked --bins --example lab
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(FAULTS)
+
+sim:              ## a million nights full of faults, and what each guard is for
+	CLEANSLATE_NIGHTS=1000000 $(CARGO) test --profile sim --locked --lib -- --nocapture sim::night
 
 soak: setup       ## the tests that count bytes, rounds, kills and steps, at length: an hour and a half
 	CLEANSLATE_AT_LENGTH=1 $(CARGO) test --locked --lib -- store::damage

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::context::Context;
 use super::effect::{Effect, EngineRequest, ProbeManner, Request};
+use super::guards::Guard;
 use super::retry;
 use super::state::{Hold, Lane, Rotation, State};
 use super::visit::{self, Asks};
@@ -55,7 +56,10 @@ pub(super) fn may_start(state: &State, request: &Request, now: Now) -> bool {
         | EngineRequest::Discard { .. }
         | EngineRequest::Clear { .. }
         | EngineRequest::Start { .. }
-        | EngineRequest::Prune { .. } => is_fresh(state, now) && !state.lane.is_unknown(),
+        | EngineRequest::Prune { .. } => {
+            let is_unknown = state.lane.is_unknown() && Guard::EnginesWaitWhileUnknown.stands();
+            is_fresh(state, now) && !is_unknown
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::effect::Follow;
+use super::guards::Guard;
 use crate::model::rrset::{MarkerSeen, RrKey, ZoneView};
 
 /// Whether `view` is at least as new as `follow`, and then holds and lacks what it says.
@@ -17,6 +18,9 @@ pub fn has_followed(view: &ZoneView, follow: &Follow) -> Result<(), String> {
         return Err("it shows no marker at all".to_owned());
     }
     for (name, seen) in &view.markers {
+        if !Guard::FollowedByMarker.stands() {
+            break;
+        }
         is_as_new(seen, follow).map_err(|why| format!("{} {why}", name.marker()))?;
     }
     for (key, addresses) in &follow.present {

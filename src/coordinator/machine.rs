@@ -22,6 +22,7 @@ pub struct Coordinator {
     holder: HolderId,
     ttl_high: Ttl,
     state: State,
+    awaiting: BTreeSet<Token>,
     released: BTreeSet<Token>,
 }
 
@@ -30,6 +31,8 @@ pub struct Coordinator {
 #[must_use = "a decision has no effect until it is committed"]
 pub struct Decision {
     pub events: Vec<Event>,
+    /// The state once they are true; `None` where nothing follows.
+    state: Option<State>,
 }
 
 /// An input that the state does not allow: nothing was recorded.
@@ -44,14 +47,14 @@ const MOST_EVENTS: usize = 10_000;
 impl Coordinator {
     /// A machine with nothing behind it.
     pub fn new(fleet: Fleet, playbook: Playbook, holder: HolderId, ttl_high: Ttl) -> Coordinator {
-        let (state, released) = (State::default(), BTreeSet::new());
         Coordinator {
             fleet,
             playbook,
             holder,
             ttl_high,
-            state,
-            released,
+            state: State::default(),
+            awaiting: BTreeSet::new(),
+            released: BTreeSet::new(),
         }
     }
 
@@ -98,7 +101,10 @@ impl Coordinator {
         let mut next = self.react(input, now)?;
         let mut events = Vec::new();
         if next.is_empty() {
-            return Ok(Decision { events });
+            return Ok(Decision {
+                events,
+                state: None,
+            });
         }
         let mut state = self.state.clone();
         while !next.is_empty() && events.len() < MOST_EVENTS {
@@ -112,7 +118,10 @@ impl Coordinator {
             events.len() < MOST_EVENTS,
             "facts follow each other for ever"
         );
-        Ok(Decision { events })
+        Ok(Decision {
+            events,
+            state: Some(state),
+        })
     }
 
     /// Makes a decision durable with `journal`, then true, and only then hands out the effects
@@ -120,23 +129,17 @@ impl Coordinator {
     ///
     /// # Errors
     /// Whatever `journal` returns; the machine is then as it was, and must not be used further.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a decision is committed once"
-    )]
     pub fn commit<E>(
         &mut self,
         decision: Decision,
         now: Now,
         journal: impl FnOnce(&[Event]) -> Result<(), E>,
     ) -> Result<Vec<Effect>, E> {
-        if decision.events.is_empty() {
+        let Some(state) = decision.state else {
             return Ok(Vec::new());
-        }
+        };
         journal(&decision.events)?;
-        for event in &decision.events {
-            self.apply(event, now);
-        }
+        self.state = state;
         Ok(self.release(now))
     }
 
@@ -144,8 +147,8 @@ impl Coordinator {
     /// this is how work is taken up again.
     pub fn release(&mut self, now: Now) -> Vec<Effect> {
         let awaited = self.awaited();
-        let tokens: BTreeSet<Token> = awaited.iter().map(|effect| effect.token).collect();
-        self.released.retain(|token| tokens.contains(token));
+        self.awaiting = awaited.iter().map(|effect| effect.token).collect();
+        self.released.retain(|token| self.awaiting.contains(token));
         let may_start: Vec<Effect> = awaited
             .into_iter()
             .filter(|effect| !self.released.contains(&effect.token))
@@ -156,12 +159,10 @@ impl Coordinator {
         may_start
     }
 
-    /// The tokens whose effects are still awaited; anything else in flight is called off.
-    pub fn awaited_tokens(&self) -> BTreeSet<Token> {
-        self.awaited()
-            .into_iter()
-            .map(|effect| effect.token)
-            .collect()
+    /// The tokens whose effects were awaited at the last release; anything else in flight is
+    /// called off.
+    pub fn awaited_tokens(&self) -> &BTreeSet<Token> {
+        &self.awaiting
     }
 
     /// Every effect the state awaits: a function of the state alone.

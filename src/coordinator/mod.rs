@@ -9,6 +9,7 @@ pub mod context;
 pub mod effect;
 pub mod event;
 pub mod follow;
+pub(crate) mod guards;
 pub mod input;
 pub mod intent;
 mod lane;

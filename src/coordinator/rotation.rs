@@ -2,7 +2,8 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::event::{Event, RotationEnd, VisitKind};
+use super::event::{Event, RotationEnd, VisitEnd, VisitKind};
+use super::guards::Guard;
 use super::outcome::{EngineOutcome, Outcome, ProbeOutcome};
 use super::plan::{Mode, Plan};
 use super::safety::{self, Presence};
@@ -66,16 +67,26 @@ fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation) -> Option<E
     }
     let wave = rotation.plan.waves.get(rotation.wave)?;
     let is_over = |site: &SiteName| rotation.ended.contains_key(site);
-    if wave.iter().all(is_over) {
+    let is_begun = |site: &SiteName| is_over(site) || rotation.visits.contains_key(site);
+    let is_ended = wave.iter().all(is_over);
+    if is_ended || (wave.iter().all(is_begun) && !Guard::WaveEnds.stands()) {
         return Some(Event::WaveEnded {
             wave: rotation.wave,
         });
     }
     let waiting = |site: &&SiteName| !is_over(site) && !rotation.visits.contains_key(*site);
     let site = wave.iter().find(waiting)?;
+    let plan = rotation.plan_of(site);
+    if let Err(refusal) = safety::cordon(state.marker.as_ref(), &plan.mode, site) {
+        return Some(Event::VisitEnded {
+            site: site.clone(),
+            end: VisitEnd::Skipped,
+            problem: Some(refusal.problem()),
+        });
+    }
     Some(Event::VisitStarted {
         site: site.clone(),
-        kind: kind_of(state, ctx, rotation.plan_of(site), site),
+        kind: kind_of(state, ctx, plan, site),
         scale: BTreeMap::new(),
     })
 }
@@ -85,14 +96,17 @@ pub(crate) fn kind_of(state: &State, ctx: &Context<'_>, plan: &Plan, site: &Site
     let view = state.view.as_ref();
     let presence = view.map(|view| safety::presence(ctx.fleet, view, site));
     let is_in = presence.is_some_and(|presence| presence != Presence::None);
+    // What a person took out is left out, whatever else the marker says of it.
+    let is_held = state.is_held(site) && Guard::HeldStaysOut.stands();
     let is_owed = state
         .marker
         .as_ref()
-        .is_some_and(|marker| marker.out.contains(site));
+        .is_some_and(|marker| marker.out.contains(site) && !is_held);
     match &plan.mode {
         Mode::Cordon { .. } | Mode::TakeOver => VisitKind::MarkerOnly,
         Mode::Withdraw => VisitKind::WithdrawOnly,
         Mode::Restore { unverified: true } => VisitKind::AsItStands,
+        Mode::Recover if is_held && !is_in => VisitKind::FoundOut,
         // Dirty, it returns by being recreated only; in DNS by somebody's hand, it leaves first.
         Mode::Restore { unverified: false } | Mode::Recover if state.is_dirty(site) => {
             if is_in {
@@ -103,6 +117,8 @@ pub(crate) fn kind_of(state: &State, ctx: &Context<'_>, plan: &Plan, site: &Site
         }
         Mode::Restore { unverified: false } | Mode::Recover => VisitKind::AsItStands,
         Mode::Rebuild if is_in => VisitKind::Rebuild,
+        // Put in by somebody's hand, it may have nothing left that serves: it leaves first.
+        Mode::Rotate if is_in && state.is_dirty(site) => VisitKind::Rebuild,
         Mode::Rotate if is_in => VisitKind::InService,
         Mode::Rotate | Mode::Rebuild if is_owed => VisitKind::Quarantined,
         Mode::Rotate | Mode::Rebuild => VisitKind::FoundOut,

@@ -339,7 +339,7 @@ impl Night<'_> {
             state = after;
             self.follow_up(event, moves);
         }
-        executor.keep_only(&self.coordinator.awaited_tokens());
+        executor.keep_only(self.coordinator.awaited_tokens());
         executor.start(effects);
         Ok(Ok(()))
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::coordinator::guards::Guard;
 use crate::model::marker::Marker;
 use crate::model::rrset::{Family, MarkerSeen, RecordName, RrKey, RrSet, ZoneChange, ZoneView};
 
@@ -11,7 +12,9 @@ pub(crate) fn holds(view: &ZoneView, change: &ZoneChange) -> bool {
     let is_as_expected = |(key, addresses): (&RrKey, &BTreeSet<IpAddr>)| {
         view.rrsets.get(key).map(|set| &set.addresses) == Some(addresses)
     };
-    change.expect.iter().all(is_as_expected) && marker(view) == change.expect_marker
+    let are_sets = change.expect.iter().all(is_as_expected) || !Guard::RrsetsStated.stands();
+    let is_marker = marker(view) == change.expect_marker || !Guard::MarkerStated.stands();
+    are_sets && is_marker
 }
 
 /// Deletes, adds, and writes the marker at every record.

@@ -169,7 +169,7 @@ fn an_abort_is_told_as_the_site_going_back() {
         actor: "ana".to_owned(),
         reason: Some("the news".to_owned()),
     };
-    world.tell(&mut machine, &Input::Command(command));
+    world.tells(&mut machine, &Input::Command(command));
     world.run(&mut machine);
     let lines: Vec<String> = told(&world).iter().rev().take(2).rev().map(short).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"

@@ -190,9 +190,7 @@ impl Applying<'_> {
             } => {
                 self.visit(site, |visit, _| visit.last_inventory(host, inventory));
             }
-            Event::LastLookPassed { site } => {
-                self.visit(site, |visit, _| visit.last_look_passed());
-            }
+            Event::LastLookPassed { site } => self.visit(site, Visit::last_look_passed),
             Event::RemakeBegun { site } => self.visit(site, Visit::remake_begun),
             Event::ClearBegun {
                 site,

@@ -1,9 +1,11 @@
 //! Facts about the rotation as a whole.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Applying;
 use crate::coordinator::event::{RotationEnd, VisitEnd, VisitKind};
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, Plan, recreates};
@@ -15,6 +17,9 @@ use crate::model::id::SiteName;
 impl Applying<'_> {
     /// Every wait starts anew: nothing of the former process's clock or effects is left.
     pub(super) fn started(&mut self) {
+        if !Guard::EpochRaisedAtStart.stands() {
+            return;
+        }
         self.state.hold = Hold::None;
         self.state.lane = Lane::Free;
         let now = self.now.mono;
@@ -43,7 +48,7 @@ impl Applying<'_> {
         self.state.hold = Hold::None;
         self.state.lane = Lane::Free;
         self.state.rotation = Some(Rotation {
-            plan: plan.clone(),
+            plan: Arc::new(plan.clone()),
             began: self.now.wall,
             patience: self.now.mono.plus(Duration::from_secs(plan.options.wait_s)),
             stood: None,
@@ -71,18 +76,17 @@ impl Applying<'_> {
         };
         let is_free = |site: &&SiteName| !rotation.visits.contains_key(*site);
         let sites: Vec<SiteName> = plan.sites().filter(is_free).cloned().collect();
-        for wave in rotation.plan.waves.iter_mut().skip(rotation.wave) {
+        let own = Arc::new(plan.clone());
+        let waves = &mut Arc::make_mut(&mut rotation.plan).waves;
+        for wave in waves.iter_mut().skip(rotation.wave) {
             wave.retain(|site| !sites.contains(site));
         }
         for site in &sites {
             rotation.ended.remove(site);
-            rotation.asked.insert(site.clone(), plan.clone());
+            rotation.asked.insert(site.clone(), Arc::clone(&own));
         }
-        let next = (rotation.wave + 1).min(rotation.plan.waves.len());
-        rotation
-            .plan
-            .waves
-            .splice(next..next, sites.into_iter().map(|site| vec![site]));
+        let next = (rotation.wave + 1).min(waves.len());
+        waves.splice(next..next, sites.into_iter().map(|site| vec![site]));
     }
 
     /// The first reason counts. What wants to leave DNS and was not sent does not leave any more.
@@ -168,6 +172,9 @@ impl Applying<'_> {
     }
 
     pub(super) fn other_failed(&mut self, site: &SiteName, problems: &[Problem]) {
+        if !Guard::OthersWatched.stands() {
+            return;
+        }
         if let Some(rotation) = &mut self.state.rotation {
             rotation.others.remove(site);
         }

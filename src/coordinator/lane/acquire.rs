@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::retry;
 use crate::coordinator::safety::{self, Presence, Refusal, Standing};
@@ -24,7 +25,7 @@ pub(super) fn acquisition(seen: &Seen<'_>) -> Result<Event, No> {
     };
     let marker = safety::one_marker(seen.ctx.fleet, seen.view).map_err(No::Again)?;
     let newer = newer_than(seen.state, marker.as_ref());
-    if let Some(newer) = newer.filter(|_| !rotation.plan.options.take_over) {
+    if let Some(newer) = newer.filter(|_| !may_take_over(rotation)) {
         return Err(No::Stop(backwards(marker.as_ref(), newer)));
     }
     if let Some(held) = held_by_another(seen, rotation, marker.as_ref()) {
@@ -70,9 +71,15 @@ pub(super) fn waited(state: &State, marker: &Marker, since: Mono, now: Now) -> V
 fn newer_than<'a>(state: &'a State, seen: Option<&Marker>) -> Option<&'a Marker> {
     let ours = state.marker.as_ref()?;
     match safety::standing(ours, seen) {
-        Standing::Backwards => Some(ours),
+        Standing::Backwards if Guard::BackwardsStops.stands() => Some(ours),
+        Standing::Backwards => None,
         Standing::Ours | Standing::Deposed => None,
     }
+}
+
+/// A person's word holds for the acquisition it was said for: not for one after that was lost.
+fn may_take_over(rotation: &Rotation) -> bool {
+    rotation.plan.options.take_over && !rotation.has_held
 }
 
 /// Our own may be taken at once: the process that held it is gone, or it would hold the store. One
@@ -86,7 +93,8 @@ fn held_by_another<'m>(
     let holder = marker.holder.as_ref()?;
     let has_stood = rotation.take_over_from.as_ref() == Some(marker);
     let is_ours = holder == seen.ctx.holder && marker.epoch <= seen.state.epoch;
-    let is_free = is_ours || rotation.plan.options.take_over || has_stood;
+    let is_free = is_ours || may_take_over(rotation) || has_stood;
+    let is_free = is_free || !Guard::PatientTakeOver.stands();
     (!is_free).then_some(marker)
 }
 
@@ -130,7 +138,12 @@ fn taken(
     let known = [old, newer];
     let epochs = known.iter().flatten().map(|marker| marker.epoch);
     let highest = epochs
-        .chain([seen.state.epoch, rotation.plan.highest_epoch])
+        .chain([seen.state.epoch])
+        .chain(
+            Guard::EpochAboveLabels
+                .stands()
+                .then_some(rotation.plan.highest_epoch),
+        )
         .max();
     let list = |pick: fn(&Marker) -> &BTreeSet<SiteName>| -> BTreeSet<SiteName> {
         known

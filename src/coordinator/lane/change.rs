@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
+use crate::coordinator::plan::Mode;
 use crate::coordinator::retry;
 use crate::coordinator::safety::{self, Presence, Refusal, present_records};
 use crate::coordinator::state::Visit;
@@ -66,7 +68,7 @@ fn moot(seen: &Seen<'_>, intent: &Intent) -> Option<Event> {
         return is_for_nothing_else.then_some(Event::ChangeNotNeeded { intent, view });
     }
     let looked = visit(seen, site)?.looked;
-    let is_old = seen.now.mono.since(looked) > retry::LOOK_HOLDS;
+    let is_old = seen.now.mono.since(looked) > retry::LOOK_HOLDS && Guard::LookIsFresh.stands();
     is_old.then(|| Event::LookExpired { site: site.clone() })
 }
 
@@ -86,8 +88,15 @@ fn draft(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<Draft, Refusa
         Intent::Release => {
             marker.holder = None;
             marker.rotation = None;
+            if !Guard::DebtsStay.stands() {
+                marker.out.clear();
+                marker.dirty.clear();
+            }
         }
         Intent::Withdraw { site } => {
+            let mode = mode(seen, site);
+            safety::cordon(Some(old), mode, site)?;
+            safety::max_unavailable(old, mode, seen.ctx.playbook.max_unavailable, site)?;
             safety::ttl(seen.ctx.fleet, seen.view, site)?;
             draft.delete = leaving(seen, old, site)?;
             marker.out.insert(site.clone());
@@ -121,7 +130,9 @@ fn draft(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<Draft, Refusa
             draft.add = coming(seen, site);
             marker.out.remove(site);
         }
+        // It stays out as somebody else's: a visit owes it no more.
         Intent::Clean { site } => {
+            marker.out.remove(site);
             marker.dirty.remove(site);
         }
         Intent::Cordon { site } => {
@@ -158,7 +169,7 @@ fn coming(seen: &Seen<'_>, site: &SiteName) -> BTreeSet<(RecordName, IpAddr)> {
 
 /// **dirty**: what may have lost containers is never put back.
 fn never_dirty(marker: &Marker, site: &SiteName) -> Result<(), Refusal> {
-    if marker.dirty.contains(site) {
+    if marker.dirty.contains(site) && Guard::DirtyNeverPutBack.stands() {
         return Err(Refusal::new(
             "dirty",
             format!("{site} may have lost containers: it is never put back"),
@@ -166,6 +177,11 @@ fn never_dirty(marker: &Marker, site: &SiteName) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+fn mode<'a>(seen: &'a Seen<'_>, site: &SiteName) -> &'a Mode {
+    let rotation = seen.state.running();
+    rotation.map_or(&Mode::Rotate, |rotation| &rotation.plan_of(site).mode)
 }
 
 fn visit<'a>(seen: &'a Seen<'_>, site: &SiteName) -> Option<&'a Visit> {

@@ -1,6 +1,7 @@
 //! What a look at the primary leads to.
 use crate::coordinator::context::Context;
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::retry;
 use crate::coordinator::safety::{self, Presence, Refusal, Standing};
@@ -95,7 +96,11 @@ fn ours(seen: &Seen<'_>) -> Result<Marker, No> {
     };
     match safety::standing(ours, marker.as_ref()) {
         Standing::Ours => Ok(ours.clone()),
+        Standing::Deposed if !Guard::DeposedStops.stands() => Ok(marker.unwrap_or(ours.clone())),
         Standing::Deposed => Err(No::Stop(deposed(marker.as_ref()))),
+        Standing::Backwards if !Guard::BackwardsStops.stands() => {
+            Ok(marker.unwrap_or(ours.clone()))
+        }
         Standing::Backwards => Err(No::Stop(backwards(marker.as_ref(), ours))),
     }
 }
@@ -107,7 +112,7 @@ fn put_back_by_hand(seen: &Seen<'_>) -> Option<Vec<Event>> {
     let visit = rotation
         .visits
         .values()
-        .find(|visit| visit.is_kept_out() && is_in(&visit.site))?;
+        .find(|visit| visit.is_kept_out() && is_in(&visit.site) && Guard::HandsNoticed.stands())?;
     Some(visit.put_back_by_hand(rotation))
 }
 

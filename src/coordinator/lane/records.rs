@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::coordinator::context::Context;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::safety::{Refusal, declared_records};
 use crate::coordinator::state::State;
 use crate::model::id::SiteName;
@@ -64,6 +65,9 @@ pub(super) fn served_ttl(
     add: &BTreeSet<(RecordName, IpAddr)>,
     declared: Ttl,
 ) -> Result<Ttl, Refusal> {
+    if !Guard::TtlKept.stands() {
+        return Ok(declared);
+    }
     let mut found: Option<(RrKey, Ttl)> = None;
     for key in add.iter().map(|(name, address)| key_of(name, *address)) {
         let Some(ttl) = view.rrsets.get(&key).and_then(|set| set.ttl) else {

@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::retry;
@@ -32,6 +33,9 @@ pub(super) fn answered(
         }]
     };
     match outcome {
+        UpdateOutcome::Unknown { why } if !Guard::UnknownSettled.stands() => {
+            vec![delayed(attempt, why, now)]
+        }
         UpdateOutcome::Applied | UpdateOutcome::Unknown { .. } => {
             vec![Event::ChangeAnswered {
                 outcome: outcome.clone(),

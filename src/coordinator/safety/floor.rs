@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{Refusal, present_addresses};
+use crate::coordinator::guards::Guard;
 use crate::model::fleet::Fleet;
 use crate::model::id::SiteName;
 use crate::model::marker::Marker;
@@ -24,14 +25,14 @@ pub fn floor(
 ) -> Result<(), Refusal> {
     for (key, leaving) in present_addresses(fleet, view, site) {
         let served = served(view, &key);
-        if served.is_subset(&leaving) {
+        if served.is_subset(&leaving) && Guard::NeverEmpty.stands() {
             return Err(empty(format!(
                 "without {site} the RRset {key} would be empty"
             )));
         }
         let (left, missing) = others(fleet, marker, answering, site, &key, &served);
         let need = fleet.floor(&key) as usize;
-        if left < need && !below_floor {
+        if left < need && !below_floor && Guard::FloorCounted.stands() {
             return Err(Refusal {
                 rule: "floor".to_owned(),
                 why: format!(
@@ -70,7 +71,8 @@ pub fn never_empty(
             .collect()
     };
     for (key, before) in expect.iter().filter(|(_, before)| !before.is_empty()) {
-        if of(add, key).is_empty() && before.is_subset(&of(delete, key)) {
+        let is_emptied = of(add, key).is_empty() && before.is_subset(&of(delete, key));
+        if is_emptied && Guard::NeverEmpty.stands() {
             return Err(empty(format!("the RRset {key} would be empty")));
         }
     }
@@ -104,6 +106,9 @@ pub fn still_served(
 /// The first that is not, with both numbers.
 pub fn ttl(fleet: &Fleet, view: &ZoneView, site: &SiteName) -> Result<(), Refusal> {
     for key in fleet.rrsets_of(site) {
+        if !Guard::TtlAsDeclared.stands() {
+            break;
+        }
         let served = view.rrsets.get(&key).and_then(|set| set.ttl);
         if let Some(served) = served.filter(|served| *served != fleet.dns.ttl) {
             return Err(Refusal::new(
@@ -140,7 +145,7 @@ fn others(
             "out or dirty in the marker"
         } else if fleet.addresses_of(other, key).is_disjoint(served) {
             "not in DNS"
-        } else if !answering.contains(other) {
+        } else if !answering.contains(other) && Guard::FloorAnswers.stands() {
             "does not answer its probes"
         } else {
             left += 1;

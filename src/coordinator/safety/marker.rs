@@ -1,6 +1,9 @@
 //! Who holds the marker, and whether it is as we left it.
 use super::Refusal;
+use crate::coordinator::guards::Guard;
+use crate::coordinator::plan::Mode;
 use crate::model::fleet::Fleet;
+use crate::model::id::SiteName;
 use crate::model::marker::Marker;
 use crate::model::rrset::{MarkerSeen, ZoneView};
 
@@ -53,6 +56,52 @@ pub fn one_marker(fleet: &Fleet, view: &ZoneView) -> Result<Option<Marker>, Refu
         )),
         Some(_) | None => Ok(marker),
     }
+}
+
+/// **cordon**: a rotation leaves a cordoned site alone, also one that was cordoned after it was
+/// planned. Who asks for a site by its name means it.
+///
+/// # Errors
+/// Where the marker lists the site as cordoned.
+pub fn cordon(marker: Option<&Marker>, mode: &Mode, site: &SiteName) -> Result<(), Refusal> {
+    let is_cordoned = marker.is_some_and(|marker| marker.cordon.contains(site));
+    if *mode != Mode::Rotate || !is_cordoned || !Guard::CordonHolds.stands() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "cordon",
+        format!("{site} is cordoned: a rotation skips it"),
+        format!("when it may be rotated again: `cleanslate uncordon {site}`"),
+    ))
+}
+
+/// **max_unavailable**: a rotation takes no site out while so many of any visits are out already,
+/// whoever took them out.
+///
+/// # Errors
+/// Names the sites that are out.
+pub fn max_unavailable(
+    marker: &Marker,
+    mode: &Mode,
+    most: u32,
+    site: &SiteName,
+) -> Result<(), Refusal> {
+    let out: Vec<&SiteName> = marker.out.iter().filter(|other| *other != site).collect();
+    let is_within = out.len() < most.max(1) as usize || !Guard::MostUnavailable.stands();
+    if *mode != Mode::Rotate || is_within {
+        return Ok(());
+    }
+    let names: Vec<&str> = out.iter().map(|site| site.as_str()).collect();
+    Err(Refusal {
+        rule: "max_unavailable".to_owned(),
+        why: format!(
+            "{} of {most} sites that may be out together are out already: {}",
+            out.len(),
+            names.join(", ")
+        ),
+        cure: "bring them back first: `cleanslate recover`".to_owned(),
+        is_transient: true,
+    })
 }
 
 /// How a marker that was read stands to the one this coordinator wrote last.

@@ -10,7 +10,7 @@ mod presence;
 pub use engine::{Expected, fence, own_work};
 pub use floor::{floor, never_empty, still_served, ttl};
 pub use kept::{drifted, rebuild_kept};
-pub use marker::{Standing, one_marker, standing};
+pub use marker::{Standing, cordon, max_unavailable, one_marker, standing};
 pub use own_feet::{Feet, OwnContainer, own_feet};
 pub use presence::{Presence, declared_records, presence, present_addresses, present_records};
 

@@ -89,6 +89,13 @@ impl State {
             .is_some_and(|marker| marker.dirty.contains(site))
     }
 
+    /// Whether the last marker says that a person took `site` out.
+    pub(crate) fn is_held(&self, site: &SiteName) -> bool {
+        self.marker
+            .as_ref()
+            .is_some_and(|marker| marker.held.contains(site))
+    }
+
     /// Whether the last marker says that a visit owes `site`: it is out or dirty.
     pub(crate) fn is_owed(&self, site: &SiteName) -> bool {
         let owes = |marker: &Marker| marker.out.contains(site) || marker.dirty.contains(site);

@@ -1,5 +1,6 @@
 //! One pass of a playbook, as it stands.
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -16,7 +17,7 @@ use super::Visit;
 /// One pass of a playbook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rotation {
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     pub began: Timestamp,
     /// Until when another holder's marker is waited for.
     pub patience: Mono,
@@ -41,7 +42,7 @@ pub struct Rotation {
     pub others: BTreeMap<SiteName, Token>,
     pub writes: VecDeque<Intent>,
     /// Sites that a rebuild was asked for within this rotation, each on a plan of its own.
-    pub asked: BTreeMap<SiteName, Plan>,
+    pub asked: BTreeMap<SiteName, Arc<Plan>>,
 }
 
 /// Why no further visit starts.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use crate::coordinator::event::{DrainReason, VisitKind};
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::plan::Plan;
 use crate::model::id::{ContainerId, HostName, SiteName, Token};
@@ -83,7 +84,8 @@ impl Visit {
 
     /// Whether this visit takes the site out and nothing of it was stopped.
     pub fn can_go_back(&self) -> bool {
-        !self.is_touched && matches!(self.kind, VisitKind::InService | VisitKind::Rebuild)
+        let may_return = !self.is_touched || !Guard::DirtyNeverPutBack.stands();
+        may_return && matches!(self.kind, VisitKind::InService | VisitKind::Rebuild)
     }
 
     /// Whether something of the site is destroyed and made anew.

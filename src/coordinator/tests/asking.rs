@@ -15,7 +15,7 @@ fn queue(world: &mut World, machine: &mut Coordinator, plan: Plan) -> Result<(),
         plan: Box::new(plan),
     });
     drop(machine.decide(&input, world.time())?);
-    world.tell(machine, &input);
+    world.tells(machine, &input);
     Ok(())
 }
 
@@ -179,7 +179,7 @@ fn a_site_may_be_cordoned_while_it_is_visited() {
         matches!(event, Event::Followed { .. })
     });
     let intent = Intent::Cordon { site: site("fra") };
-    world.tell(&mut machine, &Input::Command(Command::Write { intent }));
+    world.tells(&mut machine, &Input::Command(Command::Write { intent }));
     world.run(&mut machine);
     assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::Completed);
     assert!(super::is_new_on(&world, "fra1"));

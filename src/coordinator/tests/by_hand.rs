@@ -66,7 +66,7 @@ fn a_dirty_site_put_in_while_it_is_rebuilt_leaves_again_at_any_step_and_after_a_
                 everything_is_new(&world) && is_idle_without_debts(&world),
                 "{told}"
             );
-            assert_eq!(world.hurt, Vec::<String>::new(), "{told}");
+            assert_eq!(world.hurt, [], "{told}");
         }
     }
 }

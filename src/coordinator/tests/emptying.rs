@@ -299,6 +299,7 @@ fn a_name_server_that_flaps_at_the_last_look_costs_drains_but_not_for_ever() {
             for seen in world.secondary.markers.values_mut() {
                 *seen = crate::model::rrset::MarkerSeen::Absent;
             }
+            world.secondary.serial = 0;
             world.faults.secondary_stands_until = world.now + 20;
             world.is_behind = true;
             behind += 1;

@@ -26,7 +26,7 @@ fn a_person_has_the_kept_services_of_one_site_recreated_and_a_crash_changes_noth
             machine = world.crash();
             // All that the next process has is the journal and the configuration as it was.
             let journalled = &machine.state().rotation.as_ref().unwrap().plan;
-            let text = serde_json::to_string(journalled).unwrap();
+            let text = serde_json::to_string(journalled.as_ref()).unwrap();
             let read: Plan = serde_json::from_str(&text).unwrap();
             assert_eq!(read.treat(declared), world.fleet);
         }

@@ -227,7 +227,7 @@ fn a_coordinator_that_froze_changes_nothing_after_another_took_over() {
         world.swap(&mut desk);
         world.swap(&mut other_desk);
         world.run(&mut other);
-        assert_eq!(world.hurt, Vec::<String>::new(), "frozen after {at} steps");
+        assert_eq!(world.hurt, [], "frozen after {at} steps");
         assert_eq!(
             end_of(other.state()),
             RotationEnd::Completed,
@@ -333,7 +333,7 @@ fn how_long_anothers_marker_stood_is_counted_on_one_process_clock_only() {
     }
     let mut machine = world.coordinator_called("holder-b");
     machine.replay(world.journal.clone());
-    world.tell(&mut machine, &crate::coordinator::input::Input::Started);
+    world.tells(&mut machine, &crate::coordinator::input::Input::Started);
     let again = world.now;
     world.until(&mut machine, |event| {
         matches!(event, Event::TakeOverAllowed { .. })

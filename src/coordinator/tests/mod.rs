@@ -1,7 +1,7 @@
-//! The machine against a small pretend outside.
+//! The machine against the simulator's world, driven by hand.
 mod asking;
 mod by_hand;
-mod chance;
+mod driving;
 mod emptying;
 mod ending;
 mod kept;
@@ -10,12 +10,17 @@ mod recreating;
 mod returning;
 mod rotations;
 mod waves;
-pub(crate) mod world;
 
 use super::event::{Event, RotationEnd, VisitEnd};
 use super::machine::Coordinator;
 use super::plan::{Mode, Options};
 use super::state::State;
+/// What tests of other modules meet too.
+pub(crate) mod world {
+    pub(crate) use super::driving::{fleet, site};
+    pub(crate) use crate::sim::world::fleet::{project, service};
+    pub(crate) use crate::sim::world::{Desk, World, digest, fleet_of, playbook, problem};
+}
 use world::{World, digest, site};
 
 fn end_of(state: &State) -> RotationEnd {
@@ -65,7 +70,7 @@ fn is_idle_without_debts(world: &World) -> bool {
 }
 
 fn is_unhurt(world: &World) {
-    assert_eq!(world.hurt, Vec::<String>::new());
+    assert_eq!(world.hurt, []);
 }
 
 /// A rotation that has begun.

@@ -24,7 +24,7 @@ fn what_may_still_be_removed_is_never_counted_as_good_and_is_removed_again() {
             "late by {after} ms"
         );
         assert!(everything_is_new(&world) && is_idle_without_debts(&world));
-        assert_eq!(world.hurt, Vec::<String>::new(), "late by {after} ms");
+        assert_eq!(world.hurt, [], "late by {after} ms");
     }
 }
 

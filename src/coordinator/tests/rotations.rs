@@ -19,7 +19,7 @@ fn a_night_replaces_every_container_and_never_falls_below_the_floor() {
     assert!(everything_is_new(&world));
     assert!(is_idle_without_debts(&world));
     assert_eq!((world.fewest, world.in_dns()), (2, 3));
-    assert_eq!(world.hurt, Vec::<String>::new());
+    assert_eq!(world.hurt, []);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn killed_after_every_fact_it_ends_as_if_nothing_had_happened() {
             world.marker()
         );
         assert_eq!((world.fewest, world.in_dns()), (2, 3), "{killed}");
-        assert_eq!(world.hurt, Vec::<String>::new(), "{killed}");
+        assert_eq!(world.hurt, [], "{killed}");
         at += 1;
     }
 }
@@ -100,7 +100,7 @@ fn an_abort_before_the_last_look_puts_the_site_back_as_it_was() {
         actor: "ana".to_owned(),
         reason: None,
     };
-    world.tell(&mut machine, &Input::Command(abort));
+    world.tells(&mut machine, &Input::Command(abort));
     world.run(&mut machine);
     assert!(matches!(
         end_of(machine.state()),
@@ -135,7 +135,7 @@ fn an_abort_after_the_last_look_finishes_the_site() {
         actor: "ana".to_owned(),
         reason: None,
     };
-    world.tell(&mut machine, &Input::Command(abort));
+    world.tells(&mut machine, &Input::Command(abort));
     world.run(&mut machine);
     assert!(matches!(
         end_of(machine.state()),
@@ -331,7 +331,7 @@ fn another_coordinators_marker_is_waited_for_and_taken_over_after_half_an_hour()
     assert_eq!(end_of(other.state()), RotationEnd::Completed);
     assert!(everything_is_new(&world) && is_idle_without_debts(&world));
     assert_eq!((world.fewest, world.in_dns()), (2, 3));
-    assert_eq!(world.hurt, Vec::<String>::new());
+    assert_eq!(world.hurt, []);
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn a_write_asked_for_while_a_rotation_runs_is_made_between_its_own() {
         assert!(world.step(&mut machine));
     }
     let intent = Intent::Cordon { site: site("sin") };
-    world.tell(&mut machine, &Input::Command(Command::Write { intent }));
+    world.tells(&mut machine, &Input::Command(Command::Write { intent }));
     world.run(&mut machine);
     assert_eq!(
         world.marker().unwrap().cordon,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Turn;
 use crate::coordinator::event::{DrainReason, VisitKind};
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::retry;
 use crate::coordinator::state::{EvidenceWork, LastInventory, Quietness, Stage, Visit};
@@ -36,7 +37,12 @@ impl Visit {
     /// Never shorter than the largest TTL; beside a silent name server to its end.
     fn drain(&mut self, turn: &mut Turn<'_>) {
         let (drain, since) = (&turn.ctx.playbook.drain, turn.now.mono);
-        let shortest = drain.at_least.max(self.ttl.duration());
+        let ttl = if Guard::DrainCoversTtl.stands() {
+            self.ttl
+        } else {
+            Ttl(0)
+        };
+        let shortest = drain.at_least.max(ttl.duration());
         let longest = drain.at_most.max(shortest);
         self.stage = Stage::Draining {
             since,
@@ -147,7 +153,7 @@ impl Visit {
     }
 
     /// What goes is what these inventories hold, once the site is dirty.
-    pub(crate) fn last_look_passed(&mut self) {
+    pub(crate) fn last_look_passed(&mut self, turn: &mut Turn<'_>) {
         let Stage::LastLook { inventories, .. } = &self.stage else {
             return;
         };
@@ -157,8 +163,15 @@ impl Visit {
                 LastInventory::Taken(inventory) => Some((host.clone(), inventory.clone())),
                 LastInventory::Asked(_) => None,
             });
-        self.stage = Stage::Dirtying {
-            inventories: taken.collect(),
+        let inventories = taken.collect();
+        self.stage = if Guard::LastLookWritten.stands() {
+            Stage::Dirtying { inventories }
+        } else {
+            Stage::Clearing {
+                level: turn.ctx.levels(&self.site).len(),
+                inventories,
+                hosts: BTreeMap::new(),
+            }
         };
     }
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use super::Turn;
 use crate::coordinator::event::{VisitEnd, VisitKind};
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, recreates};
@@ -19,6 +20,10 @@ impl Visit {
             VisitKind::InService => self.stage = Stage::Readying,
             VisitKind::Rebuild | VisitKind::WithdrawOnly => {
                 self.probe_everyone(turn, Look::ToLeave);
+            }
+            VisitKind::FoundOut if !Guard::FoundOutIsDrained.stands() => {
+                self.take_evidence(turn);
+                self.stage = Stage::Drained;
             }
             VisitKind::Quarantined | VisitKind::FoundOut => self.follow(turn),
             VisitKind::AsItStands => self.stage = as_it_stands(turn),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::coordinator::context::Context;
 use crate::coordinator::event::{Event, VisitEnd, VisitKind};
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::{
@@ -110,7 +111,8 @@ impl Story<'_> {
 
     /// *ready*: every host is asked; nothing that serves is touched.
     fn readying(&self) -> Vec<Event> {
-        if self.visit.hosts.values().any(HostWork::is_pending) {
+        let is_pending = self.visit.hosts.values().any(HostWork::is_pending);
+        if is_pending && Guard::ReadyFirst.stands() {
             return Vec::new();
         }
         match self.unready() {

@@ -7,6 +7,7 @@ mod soak;
 
 use super::progress::Story;
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, ProbeOutcome, Problem};
 use crate::coordinator::state::Stage;
 use crate::model::id::{HostName, Token};
@@ -63,7 +64,10 @@ impl Story<'_> {
                 |host| self.on_inspection(host, outcome),
             ),
             (Stage::Verifying { token: awaited }, Outcome::Probe(probed)) if *awaited == token => {
-                match problems(probed).first() {
+                match problems(probed)
+                    .first()
+                    .filter(|_| Guard::VerifiedByProbes.stands())
+                {
                     None => vec![Event::Verified { site }],
                     Some(problem) => self.failed(problem),
                 }

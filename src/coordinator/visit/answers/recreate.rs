@@ -1,5 +1,6 @@
 //! Engines that answer while the site is dirty.
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::coordinator::safety::{self, Expected};
 use crate::model::id::HostName;
@@ -55,7 +56,11 @@ impl Story<'_> {
             if let Some(event) = self.fenced(host, inventory) {
                 return vec![event];
             }
-            self.own_work(host, inventory)
+            if Guard::VerifiedByInventory.stands() {
+                self.own_work(host, inventory)
+            } else {
+                Vec::new()
+            }
         } else if let Some(problem) = outcome.problem() {
             vec![problem.clone()]
         } else {

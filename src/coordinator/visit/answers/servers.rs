@@ -2,6 +2,7 @@
 //! the primary.
 use crate::coordinator::event::{Event, VisitEnd, VisitKind};
 use crate::coordinator::follow::has_followed;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::{EngineOutcome, Lagging, Outcome, Problem};
 use crate::coordinator::plan::Mode;
 use crate::coordinator::retry;
@@ -9,6 +10,7 @@ use crate::coordinator::safety::{self, Presence, Refusal};
 use crate::coordinator::state::{LastInventory, Stage};
 use crate::model::id::{Epoch, Token};
 use crate::model::rrset::{MarkerSeen, ServerAnswer, ZoneView};
+use crate::model::time::Ttl;
 
 use super::super::progress::Story;
 use super::super::requests::follow_absent;
@@ -16,15 +18,25 @@ use super::super::requests::follow_absent;
 impl Story<'_> {
     /// To the question whether all have followed.
     pub(super) fn on_servers(&self, outcome: &Outcome) -> Vec<Event> {
-        if let Outcome::Behind { servers } = outcome {
-            return self.behind(servers);
-        }
-        let Outcome::Followed { ttl } = outcome else {
-            return Vec::new();
+        let ttl = match outcome {
+            Outcome::Behind { servers } if Guard::ServersAwaited.stands() => {
+                return self.behind(servers);
+            }
+            Outcome::Behind { .. } => Ttl(0),
+            Outcome::Followed { ttl } => *ttl,
+            Outcome::Primary { .. }
+            | Outcome::Update(_)
+            | Outcome::Servers(_)
+            | Outcome::Images { .. }
+            | Outcome::Engine(_)
+            | Outcome::Probe(_)
+            | Outcome::Traffic(_)
+            | Outcome::Before(_)
+            | Outcome::Woke => return Vec::new(),
         };
         let followed = Event::Followed {
             site: self.site(),
-            ttl: *ttl,
+            ttl,
         };
         std::iter::once(followed).chain(self.then()).collect()
     }
@@ -116,6 +128,9 @@ impl Story<'_> {
     /// the drain start anew, but not for ever.
     fn looked(&self, answers: &[ServerAnswer]) -> Vec<Event> {
         let site = self.site();
+        if !Guard::ServersLookedAgain.stands() {
+            return vec![Event::ServersLooked { site }];
+        }
         if let Some(event) = self.newer_than_primary(answers.iter()) {
             return vec![event];
         }

@@ -1,5 +1,6 @@
 //! A restored site is watched in service.
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, ProbeOutcome, Problem, TrafficOutcome};
 use crate::coordinator::state::{Stage, TrafficWait};
 use crate::model::id::Token;
@@ -26,6 +27,9 @@ impl Story<'_> {
             TrafficWait::Seen { .. } => (false, false),
         };
         let is_container = containers.values().any(|awaited| *awaited == token);
+        if !Guard::SoakBreaks.stands() && (token == *probes || is_container) {
+            return Vec::new();
+        }
         match outcome {
             Outcome::Woke if token == time.token => vec![Event::SoakTimeOver { site }],
             Outcome::Woke if is_deadline => vec![self.broken(&self.no_traffic())],

@@ -13,22 +13,17 @@ use crate::model::service::{ContainerSpec, Keep, Project, Service};
 use crate::model::text::Secret;
 use crate::model::time::Ttl;
 
-/// Three sites of one host, one record, a web service of two replicas.
-pub(crate) fn fleet() -> Fleet {
-    fleet_of(&["fra", "nyc", "sin"], 1)
-}
-
 /// Sites of so many hosts each, with an address a host.
 pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
-    let record: RecordName = "www.example.com".parse().unwrap();
+    let record: RecordName = "www.example.com".parse().expect("a name");
     let (mut sites, mut addresses) = (BTreeMap::new(), BTreeMap::new());
     for (n, name) in (1_u8..).zip(names) {
-        let name: SiteName = name.parse().unwrap();
+        let name: SiteName = name.parse().expect("a name");
         let address = |host: u8| IpAddr::from([192, 0, host + 1, n]);
         let host = |number: u8| Host {
-            name: format!("{name}{number}").parse().unwrap(),
+            name: format!("{name}{number}").parse().expect("a name"),
             engine: EngineAddress::Unix(format!("/{name}{number}.sock").into()),
-            channel: "master".parse().unwrap(),
+            channel: "master".parse().expect("a name"),
             address: Some(address(number)),
             projects: vec![project("edge", vec![service("web", 2)])],
         };
@@ -36,7 +31,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
         addresses.insert(name.clone(), of_site.clone());
         let site = Site {
             name: name.clone(),
-            channel: "master".parse().unwrap(),
+            channel: "master".parse().expect("a name"),
             in_floor: true,
             addresses: of_site,
             hosts: (1..=hosts).map(host).collect(),
@@ -48,8 +43,8 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
         min_in_service: None,
     };
     Fleet {
-        name: "edge".parse().unwrap(),
-        channels: vec!["master".parse().unwrap()],
+        name: "edge".parse().expect("a name"),
+        channels: vec!["master".parse().expect("a name")],
         dns: dns(BTreeMap::from([(record, policy)])),
         sites,
         probes: Vec::new(),
@@ -60,12 +55,12 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
 
 fn dns(records: BTreeMap<RecordName, RecordPolicy>) -> Dns {
     Dns {
-        server: "10.0.0.53:53".parse().unwrap(),
-        zone: "example.com".parse().unwrap(),
+        server: "10.0.0.53:53".parse().expect("a name"),
+        zone: "example.com".parse().expect("a name"),
         ttl: Ttl(30),
         ttl_was: Ttl(30),
         key: TsigKey {
-            name: "cleanslate".parse().unwrap(),
+            name: "cleanslate".parse().expect("a name"),
             algorithm: TsigAlgorithm::HmacSha256,
             secret: Secret::from("k"),
         },
@@ -76,7 +71,7 @@ fn dns(records: BTreeMap<RecordName, RecordPolicy>) -> Dns {
 
 pub(crate) fn project(name: &str, services: Vec<Service>) -> Project {
     Project {
-        name: name.parse().unwrap(),
+        name: name.parse().expect("a name"),
         after: BTreeSet::new(),
         services,
         networks: BTreeMap::new(),
@@ -88,8 +83,10 @@ pub(crate) fn project(name: &str, services: Vec<Service>) -> Project {
 
 pub(crate) fn service(name: &str, replicas: u32) -> Service {
     Service {
-        name: name.parse().unwrap(),
-        image: format!("registry.test:5000/{name}:master").parse().unwrap(),
+        name: name.parse().expect("a name"),
+        image: format!("registry.test:5000/{name}:master")
+            .parse()
+            .expect("a name"),
         follows_channel: true,
         keep: Keep::No,
         replicas,
@@ -101,7 +98,7 @@ pub(crate) fn service(name: &str, replicas: u32) -> Service {
 pub(crate) fn playbook() -> Playbook {
     let s = Duration::from_secs;
     Playbook {
-        name: "nightly".parse().unwrap(),
+        name: "nightly".parse().expect("a name"),
         description: String::new(),
         sites: None,
         max_unavailable: 1,

@@ -1,118 +1,103 @@
-//! A small pretend outside: a primary and a secondary, an engine a host, virtual time. Faults are
-//! switches. What must never happen is looked for at every change, and noted in `hurt`.
+//! The whole pretend outside: a primary and the public server that follows it, resolvers with
+//! caches, users, an engine a host, a registry, people; in virtual time. Faults are switches. What
+//! must never happen is looked for at every decision and every effect, and noted in `hurt`.
 mod dns;
 mod engines;
-mod fleet;
+pub(crate) mod faults;
+pub(crate) mod fleet;
+mod ghosts;
+mod people;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-pub(crate) use fleet::{fleet, fleet_of, playbook, project, service};
+pub(crate) use faults::Faults;
+pub(crate) use fleet::{fleet_of, playbook};
+pub(crate) use ghosts::Ghosts;
 
+use super::invariants::{self, Violation};
+use super::zone;
 use crate::coordinator::effect::{Effect, EngineRequest, ProbeManner, Request};
 use crate::coordinator::event::Event;
-use crate::coordinator::input::{Command, Input};
-use crate::coordinator::machine::Coordinator;
+use crate::coordinator::input::Input;
+use crate::coordinator::machine::{Coordinator, Rejection};
 use crate::coordinator::outcome::{Outcome, ProbeOutcome, Problem, TrafficOutcome};
-use crate::coordinator::plan::{Mode, Options, Plan, Survey, Wish, plan};
+use crate::coordinator::plan::Survey;
 use crate::coordinator::safety::Feet;
 use crate::model::fleet::Fleet;
-use crate::model::id::{ContainerId, Epoch, HostName, Nonce, SiteName};
+use crate::model::id::{ContainerId, Epoch, HostName, SiteName};
 use crate::model::image::Digest;
 use crate::model::inventory::Container;
 use crate::model::marker::Marker;
 use crate::model::playbook::Playbook;
 use crate::model::rrset::{MarkerSeen, RrSet, ZoneChange, ZoneView};
 use crate::model::time::{Mono, Now, Ttl, millis};
-use crate::sim::zone;
 
-pub(crate) fn site(name: &str) -> SiteName {
-    name.parse().unwrap()
-}
-
+/// The digest that stands for the `n`th version of every image.
 pub(crate) fn digest(n: u8) -> Digest {
-    format!("sha256:{}", format!("{n:02x}").repeat(32))
-        .parse()
-        .unwrap()
-}
-
-/// What the world does wrong.
-#[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub(crate) struct Faults {
-    /// Answers to UPDATEs are lost; they are applied all the same.
-    pub(crate) lose_answers: bool,
-    /// UPDATEs are lost on the way, their sender hears nothing.
-    pub(crate) lose_requests: u32,
-    /// The next UPDATEs get no answer, and are applied so many milliseconds later.
-    pub(crate) late_updates: VecDeque<u64>,
-    /// Until then the primary cannot be reached.
-    pub(crate) primary_silent_until: u64,
-    /// Until then the secondary follows nothing.
-    pub(crate) secondary_stands_until: u64,
-    pub(crate) servers_lag: bool,
-    pub(crate) failing_probes: BTreeSet<SiteName>,
-    pub(crate) unhealthy: BTreeSet<SiteName>,
-    /// Containers of these sites exit while they are watched.
-    pub(crate) crashing: BTreeSet<SiteName>,
-    pub(crate) unready: BTreeSet<SiteName>,
-    /// Engines that cannot be reached.
-    pub(crate) down: BTreeSet<HostName>,
-    /// The next removals are carried out so many milliseconds later, their answer is lost.
-    pub(crate) late_clears: VecDeque<u64>,
-    /// The next removals take so many milliseconds.
-    pub(crate) slow_clears: VecDeque<u64>,
-    /// So many preparations are proofs: a network must be remade first.
-    pub(crate) proofs: u32,
-    pub(crate) busy: bool,
-    pub(crate) traffic_unknown: bool,
-    pub(crate) no_traffic: bool,
-    pub(crate) before_fails: bool,
-    pub(crate) evidence_hangs: bool,
-    pub(crate) prune_fails: bool,
+    let text = format!("sha256:{}", format!("{n:02x}").repeat(32));
+    text.parse().expect("64 hex digits make a digest")
 }
 
 /// What belongs to one coordinator: its journal, and what it has asked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Desk {
-    journal: Vec<(Event, Now)>,
-    queue: Vec<(u64, Effect)>,
+    pub(crate) journal: Vec<(Event, Now)>,
+    pub(crate) queue: Vec<(u64, Effect)>,
 }
 
 /// What was asked for by somebody who hears no answer.
-#[derive(Debug)]
-enum Later {
+#[derive(Clone, Debug)]
+pub(crate) enum Later {
     Update(Box<ZoneChange>),
-    Clear {
+    Engine {
         site: SiteName,
         host: HostName,
-        ids: Vec<ContainerId>,
+        request: EngineRequest,
+        /// The epoch of whoever asked.
+        by: Epoch,
     },
 }
 
+/// Where the journal of a decision is when its process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Torn {
+    /// Nothing of it is on disk.
+    BeforeSync,
+    /// It is on disk, and nothing that follows from it was asked for.
+    AfterSync,
+}
+
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) playbook: Playbook,
     /// What the primary serves.
     pub(crate) view: ZoneView,
     pub(crate) secondary: ZoneView,
+    /// Versions of the zone on their way to the secondary, and when each arrives.
+    pub(crate) transfers: VecDeque<(u64, ZoneView)>,
     pub(crate) engines: BTreeMap<HostName, Vec<Container>>,
+    /// The version that the tag of every image stands for.
+    pub(crate) tag: u8,
     pub(crate) faults: Faults,
+    /// Milliseconds since the world began.
     pub(crate) now: u64,
-    serial: u64,
-    queue: Vec<(u64, Effect)>,
-    later: Vec<(u64, Later)>,
+    /// By so many milliseconds the wall clock is wrong.
+    pub(crate) wall_skew: i64,
+    /// The largest TTL that was ever served.
+    pub(crate) ttl_high: Ttl,
+    pub(crate) serial: u64,
+    pub(crate) queue: Vec<(u64, Effect)>,
+    pub(crate) later: Vec<(u64, Later)>,
     /// Sites in DNS, fewest ever.
     pub(crate) fewest: usize,
     pub(crate) journal: Vec<(Event, Now)>,
     /// What must never happen and did.
-    pub(crate) hurt: Vec<String>,
-    /// Since when no name server has had the site.
-    left: BTreeMap<SiteName, u64>,
+    pub(crate) hurt: Vec<Violation>,
     pub(crate) is_behind: bool,
-    /// Sites that a person put into DNS, and no UPDATE of ours has touched since.
-    put_in_by_hand: BTreeSet<SiteName>,
-    nonces: BTreeSet<Nonce>,
+    /// What only an all-seeing onlooker knows.
+    pub(crate) ghosts: Ghosts,
     /// Whether somebody said `--below-floor` or `--unverified`.
     pub(crate) is_overridden: bool,
     /// What each prune was told to keep.
@@ -121,13 +106,12 @@ pub(crate) struct World {
     pub(crate) probed: Vec<(SiteName, ProbeManner, BTreeSet<IpAddr>)>,
     /// So much longer does each effect take, by turns.
     pub(crate) delays: Vec<u64>,
+    pub(crate) trace: Option<Vec<(u64, String)>>,
 }
 
 impl World {
-    pub(crate) fn new() -> World {
-        World::of(fleet(), playbook())
-    }
-
+    /// Everything well: every site in DNS, every host with what it should run, made by somebody
+    /// else long ago.
     pub(crate) fn of(fleet: Fleet, playbook: Playbook) -> World {
         let mut rrsets = BTreeMap::new();
         for key in fleet.rrsets() {
@@ -136,7 +120,7 @@ impl World {
                 .keys()
                 .flat_map(|site| fleet.addresses_of(site, &key))
                 .collect();
-            let ttl = (!addresses.is_empty()).then_some(Ttl(30));
+            let ttl = (!addresses.is_empty()).then_some(fleet.dns.ttl);
             rrsets.insert(key, RrSet { addresses, ttl });
         }
         let records = fleet.dns.records.keys();
@@ -151,23 +135,26 @@ impl World {
         let mut world = World {
             secondary: view.clone(),
             view,
+            transfers: VecDeque::new(),
             engines: BTreeMap::new(),
+            tag: 2,
             faults: Faults::default(),
             now: 0,
+            wall_skew: 0,
+            ttl_high: fleet.dns.ttl.max(fleet.dns.ttl_was),
             serial: 0,
             queue: Vec::new(),
             later: Vec::new(),
             fewest: fleet.sites.len(),
             journal: Vec::new(),
             hurt: Vec::new(),
-            left: BTreeMap::new(),
             is_behind: false,
-            put_in_by_hand: BTreeSet::new(),
-            nonces: BTreeSet::new(),
+            ghosts: Ghosts::of(&fleet),
             is_overridden: false,
             kept_images: Vec::new(),
             probed: Vec::new(),
             delays: Vec::new(),
+            trace: None,
             fleet,
             playbook,
         };
@@ -176,58 +163,31 @@ impl World {
     }
 
     pub(crate) fn time(&self) -> Now {
-        let wall = 1_800_000_000_000 + i64::try_from(self.now).unwrap();
+        let now = i64::try_from(self.now).unwrap_or(i64::MAX);
+        let wall = 1_800_000_000_000 + now + self.wall_skew;
         Now {
             mono: Mono(self.now),
-            wall: jiff::Timestamp::from_millisecond(wall).unwrap(),
+            wall: jiff::Timestamp::from_millisecond(wall).unwrap_or(jiff::Timestamp::MAX),
         }
-    }
-
-    pub(crate) fn coordinator(&self) -> Coordinator {
-        self.coordinator_called("holder-a")
     }
 
     pub(crate) fn coordinator_called(&self, holder: &str) -> Coordinator {
         let (fleet, playbook) = (self.fleet.clone(), self.playbook.clone());
-        Coordinator::new(fleet, playbook, holder.parse().unwrap(), Ttl(30))
+        let holder = holder.parse().expect("a holder's name is a label");
+        Coordinator::new(fleet, playbook, holder, self.ttl_high)
     }
 
-    pub(crate) fn wish(
-        &mut self,
-        mode: Mode,
-        sites: Option<Vec<SiteName>>,
-        options: Options,
-    ) -> Wish {
-        self.serial += 1;
-        Wish {
-            id: format!("nightly-{}", self.serial).parse().unwrap(),
-            mode,
-            sites,
-            options,
-            actor: "test".to_owned(),
-            reason: None,
-        }
-    }
-
+    /// What is seen of the world before planning.
     pub(crate) fn survey(&self) -> Survey {
         let images = self.fleet.images().into_iter();
+        let tag = digest(self.tag);
         Survey {
             marker: self.marker(),
-            digests: images.map(|image| (image, Ok(digest(2)))).collect(),
+            digests: images.map(|image| (image, Ok(tag.clone()))).collect(),
             highest_epoch: self.highest_label(),
             feet: Feet::default(),
             silent: Vec::new(),
         }
-    }
-
-    pub(crate) fn plan(
-        &mut self,
-        mode: Mode,
-        sites: Option<Vec<SiteName>>,
-        options: Options,
-    ) -> Plan {
-        let wish = self.wish(mode, sites, options);
-        plan(&self.fleet, &self.playbook, wish, &self.survey()).unwrap()
     }
 
     pub(crate) fn marker(&self) -> Option<Marker> {
@@ -235,111 +195,103 @@ impl World {
     }
 
     /// Tells the machine something and starts what it asks for.
-    pub(crate) fn tell(&mut self, machine: &mut Coordinator, input: &Input) {
+    ///
+    /// # Errors
+    /// [`Rejection`] where its state does not allow it; nothing has happened then.
+    pub(crate) fn tell(
+        &mut self,
+        machine: &mut Coordinator,
+        input: &Input,
+    ) -> Result<(), Rejection> {
+        self.tell_torn(machine, input, None)
+    }
+
+    /// The same, by a process that dies over it where `torn` says so.
+    pub(crate) fn tell_torn(
+        &mut self,
+        machine: &mut Coordinator,
+        input: &Input,
+        torn: Option<Torn>,
+    ) -> Result<(), Rejection> {
         let now = self.time();
-        let decision = machine.decide(input, now).unwrap();
-        if decision.events.is_empty() {
-            return;
+        let decision = machine.decide(input, now)?;
+        if decision.events.is_empty() || torn == Some(Torn::BeforeSync) {
+            return Ok(());
         }
         let events = decision.events.clone();
-        let effects = machine.commit(decision, now, |_| Ok::<(), ()>(())).unwrap();
+        self.ghosts.acts(machine.state(), &events);
+        let Ok(effects) = machine.commit(decision, now, |_| Ok::<(), std::convert::Infallible>(()));
+        if self.trace.is_some() {
+            let holder = machine.context().holder.to_string();
+            for event in &events {
+                self.told(
+                    &holder,
+                    &format!("{event:?}").chars().take(230).collect::<String>(),
+                );
+            }
+        }
+        invariants::decided(self, machine, &events, &effects);
         self.journal
             .extend(events.into_iter().map(|event| (event, now)));
+        if torn == Some(Torn::AfterSync) {
+            return Ok(());
+        }
         for effect in effects {
             self.start(effect);
         }
         let awaited = machine.awaited_tokens();
         self.queue
             .retain(|(_, effect)| awaited.contains(&effect.token));
+        Ok(())
     }
 
-    pub(crate) fn begin(&mut self, machine: &mut Coordinator, plan: Plan) {
-        let plan = Box::new(plan);
-        self.tell(machine, &Input::Command(Command::Begin { plan }));
-    }
-
-    pub(crate) fn abort(&mut self, machine: &mut Coordinator) {
-        let (actor, reason) = ("ana".to_owned(), None);
-        self.tell(machine, &Input::Command(Command::Abort { actor, reason }));
+    /// When the next thing happens to whoever sits at the desk; `None`: nothing is in flight.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.queue.iter().map(|(at, _)| *at).min()
     }
 
     /// One thing happens. `false`: nothing is in flight.
     pub(crate) fn step(&mut self, machine: &mut Coordinator) -> bool {
-        self.queue.sort_by_key(|(at, effect)| (*at, effect.token));
-        let Some(next) = self.queue.first().map(|(at, _)| *at) else {
+        self.step_torn(machine, None)
+    }
+
+    /// The same, for a process that dies over the answer where `torn` says so.
+    pub(crate) fn step_torn(&mut self, machine: &mut Coordinator, torn: Option<Torn>) -> bool {
+        let first = self.queue.iter().enumerate();
+        let Some((at, due)) = first
+            .min_by_key(|(_, (due, effect))| (*due, effect.token))
+            .map(|(at, (due, _))| (at, *due))
+        else {
             return false;
         };
-        if self.is_late_before(next) {
+        if self.is_late_before(due) {
             return true;
         }
-        let (at, effect) = self.queue.remove(0);
-        self.pass(at);
+        let (due, effect) = self.queue.swap_remove(at);
+        self.pass(due);
+        self.ghosts.acting = machine.state().epoch;
         match self.carry_out(&effect.request) {
             Some(outcome) => {
                 let token = effect.token;
-                self.tell(machine, &Input::Outcome { token, outcome });
+                let told = self.tell_torn(machine, &Input::Outcome { token, outcome }, torn);
+                debug_assert!(told.is_ok(), "an answer is never rejected");
             }
             None => self.start(effect),
         }
         true
     }
 
-    pub(crate) fn run(&mut self, machine: &mut Coordinator) {
-        for _ in 0..20_000 {
-            if !self.step(machine) {
-                return;
-            }
-        }
-        let visits = machine.state().rotation.as_ref().map(|r| r.visits.clone());
-        let stages: Vec<_> = visits
-            .unwrap_or_default()
-            .into_values()
-            .map(|v| v.stage)
-            .collect();
-        let last = self.journal.iter().rev().take(12);
-        let last: Vec<String> = last
-            .map(|(event, _)| format!("{event:?}").chars().take(120).collect())
-            .collect();
-        panic!(
-            "it never ends: {:?} {stages:?} {last:#?}",
-            machine.state().lane
-        );
-    }
-
-    /// Steps on until a fact is true.
-    pub(crate) fn until(&mut self, machine: &mut Coordinator, is_it: impl Fn(&Event) -> bool) {
-        let from = self.journal.len();
-        while !self
-            .journal
-            .iter()
-            .skip(from)
-            .any(|(event, _)| is_it(event))
-        {
-            assert!(
-                self.step(machine),
-                "it ended before: {:?}",
-                self.journal.last()
-            );
-        }
-    }
-
-    /// The process dies; another one reads the journal.
-    pub(crate) fn crash(&mut self) -> Coordinator {
-        let mut machine = self.dead();
-        self.tell(&mut machine, &Input::Started);
-        machine
-    }
-
     /// The process dies. What it had asked for is lost.
-    pub(crate) fn dead(&mut self) -> Coordinator {
+    pub(crate) fn dead_called(&mut self, holder: &str) -> Coordinator {
         self.queue.clear();
-        let mut machine = self.coordinator();
-        machine.replay(self.journal.clone());
+        let mut machine = self.coordinator_called(holder);
+        machine.replay(self.journal.iter().cloned());
         machine
     }
 
     /// What was asked for and not answered is carried out all the same, so much later.
     pub(crate) fn carry_out_late(&mut self, after: u64) {
+        let by = self.ghosts.acting;
         for (_, effect) in std::mem::take(&mut self.queue) {
             match effect.request {
                 Request::Update(change) => {
@@ -348,15 +300,17 @@ impl World {
                 Request::Engine {
                     site,
                     host,
-                    request:
-                        EngineRequest::Clear {
-                            containers: ids, ..
-                        },
-                } => self
-                    .later
-                    .push((self.now + after, Later::Clear { site, host, ids })),
-                Request::Engine { .. }
-                | Request::ReadPrimary
+                    request,
+                } => {
+                    let late = Later::Engine {
+                        site,
+                        host,
+                        request,
+                        by,
+                    };
+                    self.later.push((self.now + after, late));
+                }
+                Request::ReadPrimary
                 | Request::AskServers { .. }
                 | Request::AwaitServers { .. }
                 | Request::ResolveImages { .. }
@@ -371,15 +325,7 @@ impl World {
         }
     }
 
-    /// A desk whose store is a copy of this one's, as it is now.
-    pub(crate) fn copied(&self) -> Desk {
-        Desk {
-            journal: self.journal.clone(),
-            queue: Vec::new(),
-        }
-    }
-
-    /// Another coordinator sits down; the one before freezes where it is.
+    /// Another coordinator sits down; the one before waits where it is.
     pub(crate) fn swap(&mut self, desk: &mut Desk) {
         std::mem::swap(&mut self.journal, &mut desk.journal);
         std::mem::swap(&mut self.queue, &mut desk.queue);
@@ -388,28 +334,46 @@ impl World {
     /// Time passes.
     pub(crate) fn pass(&mut self, at: u64) {
         self.now = self.now.max(at);
-        if self.is_behind {
+        if self.is_behind || !self.transfers.is_empty() {
             self.follow();
         }
     }
 
-    fn is_late_before(&mut self, next: u64) -> bool {
-        self.later.sort_by_key(|(at, _)| *at);
-        if self.later.first().is_none_or(|(at, _)| *at > next) {
+    /// What somebody asked for long ago is carried out, if that comes before `next`.
+    pub(crate) fn is_late_before(&mut self, next: u64) -> bool {
+        let first = self.later.iter().enumerate();
+        let Some((index, at)) = first
+            .map(|(index, (at, _))| (index, *at))
+            .min_by_key(|(_, at)| *at)
+            .filter(|(_, at)| *at <= next)
+        else {
             return false;
-        }
-        let (at, late) = self.later.remove(0);
+        };
+        let (_, late) = self.later.swap_remove(index);
         self.pass(at);
         match late {
             Later::Update(change) => {
-                self.apply_update(&change);
+                let is_applied = self.apply_update(&change);
+                self.told("late UPDATE", &format!("{is_applied} {change:?}"));
             }
-            Later::Clear { site, host, ids } => self.clear(&site, &host, &ids),
+            Later::Engine {
+                site,
+                host,
+                request,
+                by,
+            } => {
+                self.ghosts.acting = by;
+                self.told(
+                    "late engine",
+                    &format!("{request:?}").chars().take(200).collect::<String>(),
+                );
+                self.late_engine(&site, &host, &request);
+            }
         }
         true
     }
 
-    fn start(&mut self, effect: Effect) {
+    pub(crate) fn start(&mut self, effect: Effect) {
         let Some(takes) = self.takes(&effect.request) else {
             return;
         };
@@ -462,7 +426,7 @@ impl World {
     }
 
     /// `None`: nothing to tell yet.
-    fn carry_out(&mut self, request: &Request) -> Option<Outcome> {
+    pub(crate) fn carry_out(&mut self, request: &Request) -> Option<Outcome> {
         Some(match request {
             Request::ReadPrimary => self.read_primary(),
             Request::Update(change) => Outcome::Update(self.update(change)),
@@ -484,11 +448,11 @@ impl World {
                 let why = "no meter".to_owned();
                 Outcome::Traffic(TrafficOutcome::Unknown { why })
             }
-            Request::JudgeTraffic { .. } if self.faults.busy => {
+            Request::JudgeTraffic { site, .. } if self.is_busy(site) => {
                 let packets = Some(48.3);
                 Outcome::Traffic(TrafficOutcome::Busy { packets })
             }
-            Request::AwaitQuiet { .. } if self.faults.busy => return None,
+            Request::AwaitQuiet { site, .. } if self.is_busy(site) => return None,
             Request::AwaitQuiet { .. } | Request::JudgeTraffic { .. } => {
                 Outcome::Traffic(TrafficOutcome::Quiet { packets: 0.1 })
             }
@@ -505,6 +469,12 @@ impl World {
         })
     }
 
+    /// Whether users are still seen at a site: honest ones, and those whose resolver keeps an
+    /// answer for longer than its TTL.
+    fn is_busy(&self, site: &SiteName) -> bool {
+        self.faults.busy || self.ghosts.overstays(site, self.now, self.faults.overstay)
+    }
+
     fn probe(
         &mut self,
         site: &SiteName,
@@ -514,20 +484,38 @@ impl World {
         if manner != ProbeManner::Watch {
             self.probed.push((site.clone(), manner, without.clone()));
         }
-        let is_failing = self.faults.failing_probes.contains(site);
+        let is_failing = self.faults.failing_probes.contains(site) || !self.answers(site, without);
         match manner {
             ProbeManner::Watch if !is_failing => None,
             ProbeManner::Look | ProbeManner::Verify if !is_failing => {
+                self.ghosts.passed(site, manner, self.now);
                 Some(Outcome::Probe(ProbeOutcome::Passed))
             }
             ProbeManner::Watch | ProbeManner::Look | ProbeManner::Verify => {
+                if manner == ProbeManner::Watch {
+                    self.ghosts.broke(site);
+                }
                 let problems = vec![problem("front: HTTP 500")];
                 Some(Outcome::Probe(ProbeOutcome::Failing { problems }))
             }
         }
     }
 
-    fn highest_label(&self) -> Epoch {
+    /// Whether something runs on every host of the site, but those left out by their addresses.
+    pub(crate) fn answers(&self, site: &SiteName, without: &BTreeSet<IpAddr>) -> bool {
+        let site = self.fleet.sites.get(site).into_iter();
+        let hosts = site.flat_map(|site| &site.hosts);
+        let mut asked = hosts.filter(|host| {
+            let address = host.address.as_ref();
+            address.is_none_or(|address| !without.contains(address))
+        });
+        asked.all(|host| {
+            let there = self.engines.get(&host.name).into_iter().flatten();
+            there.into_iter().any(Container::is_running)
+        })
+    }
+
+    pub(crate) fn highest_label(&self) -> Epoch {
         let marks = self
             .engines
             .values()
@@ -536,12 +524,50 @@ impl World {
         marks.map(|mark| mark.epoch).max().unwrap_or_default()
     }
 
-    fn hosts_of(&self, site: &SiteName) -> Vec<HostName> {
-        self.fleet.sites[site]
-            .hosts
+    pub(crate) fn hosts_of(&self, site: &SiteName) -> Vec<HostName> {
+        let site = self.fleet.sites.get(site).into_iter();
+        let hosts = site.flat_map(|site| &site.hosts);
+        hosts.map(|host| host.name.clone()).collect()
+    }
+
+    /// Containers that somebody was told to stop or remove, and that may still go.
+    pub(crate) fn may_still_go<'a>(
+        &'a self,
+        host: &'a HostName,
+    ) -> impl Iterator<Item = &'a ContainerId> {
+        self.later
             .iter()
-            .map(|host| host.name.clone())
-            .collect()
+            .filter_map(move |(_, late)| match late {
+                Later::Engine {
+                    host: of,
+                    request:
+                        EngineRequest::Clear { containers, .. } | EngineRequest::Discard { containers },
+                    ..
+                } if of == host => Some(containers),
+                Later::Engine { .. } | Later::Update(_) => None,
+            })
+            .flatten()
+    }
+
+    pub(crate) fn told(&mut self, who: &str, what: &str) {
+        let now = self.now;
+        if let Some(trace) = &mut self.trace {
+            trace.push((now, format!("{who}: {what}")));
+        }
+    }
+
+    /// Whether an UPDATE is on its way of which nobody hears any more.
+    pub(crate) fn has_late_update(&self, is_it: impl Fn(&ZoneChange) -> bool) -> bool {
+        self.later.iter().any(|(_, late)| match late {
+            Later::Update(change) => is_it(change),
+            Later::Engine { .. } => false,
+        })
+    }
+
+    /// Notes what must never happen and did.
+    pub(crate) fn note(&mut self, violation: Violation) {
+        self.told("VIOLATION", &violation.to_string());
+        self.hurt.push(violation);
     }
 }
 
@@ -551,4 +577,9 @@ pub(crate) fn problem(what: &str) -> Problem {
         cure: "mend it".to_owned(),
         is_transient: true,
     }
+}
+
+/// The TTL of an RRset in milliseconds.
+pub(crate) fn ttl_ms(ttl: Ttl) -> u64 {
+    u64::from(ttl.0) * 1_000
 }

@@ -1,0 +1,300 @@
+//! A primary that applies UPDATEs as RFC 2136 says, a public server that follows it, and people
+//! with an editor.
+use std::collections::BTreeSet;
+
+use super::{Later, World, problem};
+use crate::coordinator::effect::Follow;
+use crate::coordinator::follow::has_followed;
+use crate::coordinator::outcome::{Lagging, Outcome};
+use crate::model::id::SiteName;
+use crate::model::marker::Marker;
+use crate::model::rrset::{
+    MarkerSeen, RecordName, ServerAnswer, UpdateOutcome, ZoneChange, ZoneView,
+};
+use crate::model::time::Ttl;
+use crate::sim::{invariants, zone};
+
+impl World {
+    pub(crate) fn in_dns(&self) -> usize {
+        let is_in = |site: &&SiteName| self.serves(site);
+        self.fleet.sites.keys().filter(is_in).count()
+    }
+
+    pub(crate) fn serves(&self, site: &SiteName) -> bool {
+        self.ghosts.is_in(&self.view, site)
+    }
+
+    /// A person edits the zone, without a thought for the marker.
+    pub(crate) fn by_hand(&mut self, site: &SiteName, is_in: bool) {
+        let before = self.view.clone();
+        for key in self.fleet.rrsets_of(site) {
+            let addresses = self.fleet.addresses_of(site, &key);
+            let set = self.view.rrsets.entry(key).or_default();
+            if is_in {
+                set.addresses.extend(addresses);
+                set.ttl = set.ttl.or(Some(self.fleet.dns.ttl));
+            } else {
+                set.addresses.retain(|address| !addresses.contains(address));
+            }
+        }
+        if is_in {
+            self.ghosts.put_in(site);
+        }
+        self.edited(&before);
+    }
+
+    /// A person writes the marker.
+    pub(crate) fn write_marker(&mut self, marker: Option<&Marker>) {
+        let before = self.view.clone();
+        for seen in self.view.markers.values_mut() {
+            *seen = marker.cloned().map_or(MarkerSeen::Absent, MarkerSeen::Here);
+        }
+        self.edited(&before);
+    }
+
+    /// A person gives every RRset another TTL.
+    pub(crate) fn set_ttl(&mut self, ttl: Ttl) {
+        let before = self.view.clone();
+        self.ttl_high = self.ttl_high.max(ttl);
+        for set in self.view.rrsets.values_mut() {
+            set.ttl = set.ttl.map(|_| ttl);
+        }
+        self.edited(&before);
+    }
+
+    /// The zone is loaded from a copy: whatever it brings back in was put there by hand.
+    pub(crate) fn restore_zone(&mut self, copy: &ZoneView) {
+        let before = std::mem::replace(&mut self.view, copy.clone());
+        self.view.serial = before.serial;
+        for site in self.fleet.sites.keys() {
+            let was_in = self.ghosts.is_in(&before, site);
+            if self.ghosts.is_in(&self.view, site) && !was_in {
+                self.ghosts.put_in(site);
+            }
+        }
+        self.edited(&before);
+    }
+
+    fn edited(&mut self, before: &ZoneView) {
+        self.view.serial += 1;
+        let at = |marker: Option<Marker>| marker.map(|marker| (marker.epoch, marker.seq));
+        if at(zone::marker(&self.view)) < at(zone::marker(before)) {
+            self.ghosts.is_zone_suspect = true;
+            // Epochs may come again: engines tell their holders apart by the hold.
+            self.ghosts.holders.clear();
+            self.ghosts.taken_out.clear();
+        }
+        self.published(before);
+    }
+
+    /// The primary serves something new.
+    fn published(&mut self, before: &ZoneView) {
+        self.ghosts.served(before, self.now);
+        self.ghosts.published = self.now;
+        if self.faults.transfer_lag > 0 {
+            let before = self.transfers.back().map_or(0, |(due, _)| *due);
+            let due = before.max(self.now + self.faults.transfer_lag);
+            self.transfers.push_back((due, self.view.clone()));
+        }
+        self.follow();
+    }
+
+    /// The secondary follows, unless it stands: at once, or version by version.
+    pub(super) fn follow(&mut self) {
+        let stands = self.now < self.faults.secondary_stands_until || self.faults.servers_lag;
+        self.is_behind = stands;
+        if stands {
+            return;
+        }
+        let stood = self.faults.secondary_stands_until;
+        while let Some((due, version)) = self.next_transfer() {
+            self.secondary_serves(version, due.max(stood));
+        }
+        if self.transfers.is_empty() && self.secondary.serial != self.view.serial {
+            let at = self.ghosts.published.max(stood);
+            self.secondary_serves(self.view.clone(), at);
+        }
+    }
+
+    fn next_transfer(&mut self) -> Option<(u64, ZoneView)> {
+        let (due, _) = self.transfers.front()?;
+        if *due > self.now {
+            return None;
+        }
+        self.transfers.pop_front()
+    }
+
+    fn secondary_serves(&mut self, version: ZoneView, at: u64) {
+        let before = std::mem::replace(&mut self.secondary, version);
+        self.ghosts.served(&before, at);
+        let comes = |site: &&SiteName| {
+            self.ghosts.is_in(&self.secondary, site) && !self.ghosts.is_in(&before, site)
+        };
+        let coming: Vec<SiteName> = self.fleet.sites.keys().filter(comes).cloned().collect();
+        for site in coming {
+            invariants::serving(self, &site);
+        }
+    }
+
+    /// The secondary comes back with the zone as it was on its disk.
+    pub(crate) fn secondary_goes_back(&mut self, copy: &ZoneView, until: u64) {
+        self.transfers.clear();
+        let before = std::mem::replace(&mut self.secondary, copy.clone());
+        self.ghosts.served(&before, self.now);
+        self.faults.secondary_stands_until = until;
+        self.is_behind = true;
+    }
+
+    /// How long a coordinator waits for the servers to follow.
+    pub(super) fn follows_after(&self, within: u64) -> u64 {
+        if self.faults.servers_lag {
+            return within;
+        }
+        let stands = self.faults.secondary_stands_until;
+        let arrives = self.transfers.back().map_or(0, |(due, _)| *due);
+        let ready = stands.max(arrives);
+        ready.saturating_sub(self.now).clamp(5, within.max(5))
+    }
+
+    pub(super) fn read_primary(&mut self) -> Outcome {
+        self.serial += 1;
+        let text = data_encoding::BASE32_NOPAD.encode(&self.serial.to_be_bytes());
+        let view = if self.now < self.faults.primary_silent_until {
+            Err(problem("the primary does not answer"))
+        } else {
+            Ok(self.view.clone())
+        };
+        Outcome::Primary {
+            view,
+            nonce: text.parse().expect("base32 without padding is a nonce"),
+        }
+    }
+
+    pub(super) fn servers(&self) -> Vec<ServerAnswer> {
+        let secondary = "10.0.1.53:53".parse().expect("a socket address");
+        [
+            (self.fleet.dns.server, &self.view),
+            (secondary, &self.secondary),
+        ]
+        .map(|(server, view)| ServerAnswer {
+            server,
+            view: Ok(view.clone()),
+        })
+        .into()
+    }
+
+    pub(super) fn followed(&self, follow: &Follow) -> Outcome {
+        let behind = self.servers().into_iter().filter_map(|answer| {
+            let view = answer.view.as_ref().ok()?;
+            let why = has_followed(view, follow).err()?;
+            Some(Lagging { answer, why })
+        });
+        let servers: Vec<Lagging> = behind.collect();
+        if servers.is_empty() {
+            let views = [&self.view, &self.secondary];
+            let sets = views.into_iter().flat_map(|view| view.rrsets.values());
+            let ttl = sets.filter_map(|set| set.ttl).max().unwrap_or(Ttl(0));
+            Outcome::Followed { ttl }
+        } else {
+            Outcome::Behind { servers }
+        }
+    }
+
+    pub(super) fn update(&mut self, change: &ZoneChange) -> UpdateOutcome {
+        let unknown = || UpdateOutcome::Unknown {
+            why: "no answer".to_owned(),
+        };
+        if let Some(after) = self.faults.late_updates.pop_front() {
+            self.later
+                .push((self.now + after, Later::Update(Box::new(change.clone()))));
+            return unknown();
+        }
+        if self.now < self.faults.primary_silent_until {
+            let why = "the primary does not answer".to_owned();
+            return UpdateOutcome::NotSent { why };
+        }
+        if self.faults.lose_requests > 0 {
+            self.faults.lose_requests -= 1;
+            return unknown();
+        }
+        if let Some(after) = self.faults.doubled_updates.pop_front() {
+            self.later
+                .push((self.now + after, Later::Update(Box::new(change.clone()))));
+        }
+        let is_applied = self.apply_update(change);
+        if self.faults.lose_answers {
+            return unknown();
+        }
+        if is_applied {
+            UpdateOutcome::Applied
+        } else {
+            let why = "NXRRSET".to_owned();
+            UpdateOutcome::NotApplied { why }
+        }
+    }
+
+    pub(super) fn apply_update(&mut self, change: &ZoneChange) -> bool {
+        if !zone::holds(&self.view, change) {
+            return false;
+        }
+        invariants::updating(self, change);
+        let before = self.view.clone();
+        zone::apply(&mut self.view, change);
+        self.fewest = self.fewest.min(self.in_dns());
+        self.remember(change, &before);
+        self.published(&before);
+        invariants::updated(self, &before, change);
+        true
+    }
+
+    /// What an onlooker keeps in mind of an UPDATE.
+    fn remember(&mut self, change: &ZoneChange, before: &ZoneView) {
+        let marker = &change.marker;
+        let old = zone::marker(before);
+        let ghosts = &mut self.ghosts;
+        if ghosts.is_zone_suspect {
+            let is_asked = ghosts.is_allowed(marker);
+            let is_newest = (marker.epoch, marker.seq) > ghosts.highest;
+            ghosts.is_zone_suspect = !is_asked && !is_newest;
+        }
+        ghosts.nonces.insert(marker.nonce.clone());
+        ghosts.highest = ghosts.highest.max((marker.epoch, marker.seq));
+        if let Some(holder) = &marker.holder {
+            ghosts.holders.entry(marker.epoch).or_insert(holder.clone());
+            ghosts.refreshed.insert(holder.clone(), self.now);
+        }
+        for site in &marker.dirty {
+            if old.as_ref().is_none_or(|old| !old.dirty.contains(site)) {
+                ghosts.dirtied.insert(site.clone(), self.now);
+            }
+        }
+        for site in self.sites_in(change.delete.iter().chain(&change.add)) {
+            if self.ghosts.is_in(&self.view, &site) {
+                // Whoever comes from now on was sent by us.
+                self.ghosts.put_in_by_hand.remove(&site);
+                self.ghosts.taken_out.remove(&site);
+                self.ghosts.broken.remove(&site);
+            } else {
+                self.ghosts.taken_out.insert(site);
+            }
+        }
+    }
+
+    /// The sites that these records belong to.
+    pub(crate) fn sites_in<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a (RecordName, std::net::IpAddr)>,
+    ) -> BTreeSet<SiteName> {
+        let owners = records.into_iter();
+        owners
+            .filter_map(|(_, address)| self.ghosts.owner(*address).cloned())
+            .collect()
+    }
+
+    /// Whether an honest resolver may still send users to the site, by nobody's hand but ours.
+    pub(crate) fn has_users(&self, site: &SiteName) -> bool {
+        let is_served = self.serves(site) || self.ghosts.is_in(&self.secondary, site);
+        (is_served || self.ghosts.is_cached(site, self.now))
+            && !self.ghosts.put_in_by_hand.contains(site)
+    }
+}

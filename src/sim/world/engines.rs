@@ -1,0 +1,272 @@
+//! An engine a host, with names, labels and slow answers.
+use super::{Later, World, digest, problem};
+use crate::coordinator::effect::{EngineRequest, Preparation};
+use crate::coordinator::outcome::EngineOutcome;
+use crate::model::fleet::Host;
+use crate::model::id::{ContainerId, HostName, SiteName};
+use crate::model::inventory::Container;
+use crate::sim::engine::{self, container, services};
+use crate::sim::invariants::{self, Removal};
+
+impl World {
+    /// Every host runs what it should, made by somebody else long ago.
+    pub(super) fn found_containers(&mut self) {
+        let hosts: Vec<Host> = self
+            .fleet
+            .sites
+            .values()
+            .flat_map(|site| site.hosts.clone())
+            .collect();
+        for host in hosts {
+            let found = services(&host).into_iter().flat_map(|(project, service)| {
+                let host = &host.name;
+                (1..=service.replicas).map(move |number| {
+                    let id = named(&format!("{host}-old-{}-{number}", service.name));
+                    container(id, project, service, number, digest(1))
+                })
+            });
+            let found = found.collect();
+            self.engines.insert(host.name.clone(), found);
+        }
+    }
+
+    fn containers(&mut self, host: &HostName) -> &mut Vec<Container> {
+        self.engines.entry(host.clone()).or_default()
+    }
+
+    /// `None`: nothing to tell yet.
+    pub(super) fn engine(
+        &mut self,
+        site: &SiteName,
+        host: &HostName,
+        request: &EngineRequest,
+    ) -> Option<EngineOutcome> {
+        if self.faults.down.contains(host) {
+            return Some(EngineOutcome::Failed(problem(&format!(
+                "{host}: no route to the engine"
+            ))));
+        }
+        if let Some(unheard) = self.unheard(site, host, request) {
+            return Some(unheard);
+        }
+        Some(match request {
+            EngineRequest::TakeInventory => {
+                EngineOutcome::Inventory(engine::inventory(self.containers(host)))
+            }
+            EngineRequest::Pull { .. } => EngineOutcome::Pulled { images: 1 },
+            EngineRequest::Prepare(_) if self.faults.unready.contains(site) => {
+                EngineOutcome::Unready(vec![problem("port 80 is held")])
+            }
+            EngineRequest::Prepare(preparation) => self.prepare(site, host, preparation),
+            EngineRequest::Discard { containers: ids } => {
+                self.discard(site, host, ids);
+                EngineOutcome::Discarded
+            }
+            EngineRequest::TakeEvidence { .. } => EngineOutcome::Evidence(Vec::new()),
+            EngineRequest::Clear {
+                containers: ids, ..
+            } => {
+                self.clear(site, host, ids);
+                let removed = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+                EngineOutcome::Cleared { removed }
+            }
+            EngineRequest::Start { .. } if self.faults.unhealthy.contains(site) => {
+                let problem = problem("web exited with 1");
+                EngineOutcome::NotStarted { problem }
+            }
+            EngineRequest::Start { containers } => self.start_made(site, host, containers),
+            EngineRequest::Watch { .. } if self.faults.crashing.contains(site) => {
+                self.ghosts.broke(site);
+                let problem = problem("web restarts");
+                EngineOutcome::Breach { problem }
+            }
+            EngineRequest::Watch { containers } => {
+                let there = self.containers(host);
+                let runs = |id: &&ContainerId| {
+                    let found = there.iter().find(|c| c.id == **id);
+                    found.is_some_and(Container::is_running)
+                };
+                let gone = containers.iter().find(|id| !runs(id))?;
+                self.ghosts.broke(site);
+                let problem = problem(&format!("{} does not run", gone.as_str()));
+                EngineOutcome::Breach { problem }
+            }
+            EngineRequest::Prune { .. } if self.faults.prune_fails => {
+                EngineOutcome::Failed(problem("cannot prune"))
+            }
+            EngineRequest::Prune { keep } => {
+                self.kept_images.push((host.clone(), keep.clone()));
+                EngineOutcome::Pruned {
+                    images: 0,
+                    bytes: 0,
+                }
+            }
+        })
+    }
+
+    /// A request whose caller gives up on it: it is carried out later.
+    fn unheard(
+        &mut self,
+        site: &SiteName,
+        host: &HostName,
+        request: &EngineRequest,
+    ) -> Option<EngineOutcome> {
+        let silent = problem("the engine did not answer in time");
+        let (after, outcome) = match request {
+            EngineRequest::Clear { containers, .. } => {
+                let left = containers.clone();
+                let problem = silent;
+                let after = self.faults.late_clears.pop_front()?;
+                (after, EngineOutcome::Uncleared { left, problem })
+            }
+            EngineRequest::Start { .. } => {
+                let after = self.faults.late_requests.pop_front()?;
+                (after, EngineOutcome::NotStarted { problem: silent })
+            }
+            EngineRequest::Prepare(_) | EngineRequest::Discard { .. } => {
+                let after = self.faults.late_requests.pop_front()?;
+                (after, EngineOutcome::Failed(silent))
+            }
+            EngineRequest::TakeInventory
+            | EngineRequest::Pull { .. }
+            | EngineRequest::TakeEvidence { .. }
+            | EngineRequest::Watch { .. }
+            | EngineRequest::Prune { .. } => return None,
+        };
+        let late = Later::Engine {
+            site: site.clone(),
+            host: host.clone(),
+            request: request.clone(),
+            by: self.ghosts.acting,
+        };
+        self.later.push((self.now + after, late));
+        Some(outcome)
+    }
+
+    /// What nobody hears of any more is carried out all the same.
+    pub(super) fn late_engine(
+        &mut self,
+        site: &SiteName,
+        host: &HostName,
+        request: &EngineRequest,
+    ) {
+        match request {
+            EngineRequest::Clear { containers, .. } => self.clear(site, host, containers),
+            EngineRequest::Discard { containers } => self.discard(site, host, containers),
+            EngineRequest::Start { containers } => {
+                self.start_made(site, host, containers);
+            }
+            EngineRequest::Prepare(preparation) => {
+                self.prepare(site, host, preparation);
+            }
+            EngineRequest::TakeInventory
+            | EngineRequest::Pull { .. }
+            | EngineRequest::TakeEvidence { .. }
+            | EngineRequest::Watch { .. }
+            | EngineRequest::Prune { .. } => {}
+        }
+    }
+
+    fn start_made(
+        &mut self,
+        site: &SiteName,
+        host: &HostName,
+        made: &[crate::coordinator::effect::Made],
+    ) -> EngineOutcome {
+        let Some(declared) = declared(&self.fleet, site, host) else {
+            return EngineOutcome::Failed(problem("no such host"));
+        };
+        let outcome = engine::start(
+            self.engines.entry(host.clone()).or_default(),
+            declared,
+            made,
+        );
+        if outcome == EngineOutcome::Started {
+            let now = self.now;
+            self.ghosts.has_changed(site, now);
+            self.ghosts.started.insert(site.clone(), now);
+            invariants::started(self, site, host);
+        }
+        outcome
+    }
+
+    /// Stops and removes, now.
+    fn clear(&mut self, site: &SiteName, host: &HostName, ids: &[ContainerId]) {
+        self.remove(site, host, ids, true);
+    }
+
+    fn discard(&mut self, site: &SiteName, host: &HostName, ids: &[ContainerId]) {
+        self.remove(site, host, ids, false);
+    }
+
+    fn remove(&mut self, site: &SiteName, host: &HostName, ids: &[ContainerId], was_run: bool) {
+        let there = self.containers(host);
+        let gone = there.iter().filter(|container| ids.contains(&container.id));
+        let gone: Vec<Container> = gone.cloned().collect();
+        let ran = gone.iter().any(Container::is_running);
+        invariants::removing(
+            self,
+            &Removal {
+                site,
+                host,
+                gone: &gone,
+                may_run: was_run,
+            },
+        );
+        engine::remove(self.containers(host), ids);
+        if ran {
+            let now = self.now;
+            self.ghosts.has_changed(site, now);
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        site: &SiteName,
+        host: &HostName,
+        preparation: &Preparation,
+    ) -> EngineOutcome {
+        if self.faults.proofs > 0 {
+            self.faults.proofs -= 1;
+            return EngineOutcome::Prepared {
+                containers: Vec::new(),
+                is_proof: true,
+            };
+        }
+        let Some(declared) = declared(&self.fleet, site, host) else {
+            return EngineOutcome::Failed(problem("no such host"));
+        };
+        let serial = &mut self.serial;
+        let mint = || {
+            *serial += 1;
+            named(&format!("{host}-{serial}"))
+        };
+        let of = (&self.fleet.name, site, declared);
+        let containers = self.engines.entry(host.clone()).or_default();
+        let outcome = engine::make(containers, of, preparation, mint);
+        if self.faults.wrong_images > 0
+            && let EngineOutcome::Prepared {
+                containers: made, ..
+            } = &outcome
+        {
+            self.faults.wrong_images -= 1;
+            let is_made = |id: &ContainerId| made.iter().any(|made| made.id == *id);
+            for container in containers.iter_mut().filter(|c| is_made(&c.id)) {
+                container.digests = vec![digest(99)];
+            }
+        }
+        outcome
+    }
+}
+
+fn declared<'f>(
+    fleet: &'f crate::model::fleet::Fleet,
+    site: &SiteName,
+    host: &HostName,
+) -> Option<&'f Host> {
+    fleet.sites.get(site)?.host(host)
+}
+
+fn named(id: &str) -> ContainerId {
+    id.parse().expect("letters, digits and hyphens make an id")
+}
