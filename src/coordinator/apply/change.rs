@@ -53,6 +53,25 @@ impl Applying<'_> {
         }
         let wait = self.state.wait(until);
         self.state.lane.delayed(wait, why);
+        if !self.is_wanted() {
+            self.let_go();
+        }
+    }
+
+    /// Whether the change in hand is still what its visit wants: while it was out, the visit may
+    /// have turned back.
+    fn is_wanted(&self) -> bool {
+        let (Some(intent), Some(rotation)) = (self.state.lane.intent(), &self.state.rotation)
+        else {
+            return true;
+        };
+        let visit = intent.site().and_then(|site| rotation.visits.get(site));
+        let is_asked = rotation.writes.front() == Some(intent);
+        is_asked
+            || visit.is_none_or(|visit| {
+                let plan = rotation.plan_of(&visit.site);
+                visit.wants(plan).as_ref() == Some(intent)
+            })
     }
 
     pub(super) fn change_proven(&mut self, intent: &Intent, marker: &Marker, view: &ZoneView) {

@@ -487,3 +487,22 @@ fn a_sick_site_that_cannot_be_made_ready_stays_out_and_nothing_of_ours_behind() 
     world.run(&mut machine);
     assert!(is_new_on(&world, "nyc1") && is_idle_without_debts(&world));
 }
+
+#[test]
+fn a_site_that_turned_back_is_not_dirtied_by_an_update_that_never_left() {
+    let mut world = World::new();
+    let mut machine = night(&mut world);
+    let dirties = |event: &Event| {
+        let intent = Intent::Dirty { site: site("fra") };
+        matches!(event, Event::ChangeDecided { intent: decided, .. } if *decided == intent)
+    };
+    world.until(&mut machine, dirties);
+    world.faults.primary_silent_until = world.now + 30_000;
+    world.abort(&mut machine);
+    world.run(&mut machine);
+    assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::PutBack);
+    let decided = world.journal.iter().filter(|(event, _)| dirties(event));
+    assert_eq!(decided.count(), 1);
+    assert!(is_old_on(&world, "fra1") && is_idle_without_debts(&world));
+    is_unhurt(&world);
+}
