@@ -65,7 +65,9 @@ pub(super) fn may_start(state: &State, request: &Request, now: Now) -> bool {
 
 fn is_fresh(state: &State, now: Now) -> bool {
     match &state.hold {
-        Hold::Held { refreshed, .. } => now.mono.since(*refreshed) < retry::STALE_AFTER,
+        Hold::Held { refreshed, .. } => {
+            now.mono.since(*refreshed) < retry::STALE_AFTER || !Guard::FreshHold.stands()
+        }
         Hold::None => false,
     }
 }

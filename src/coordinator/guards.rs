@@ -51,6 +51,13 @@ guards! {
     HeldStaysOut: "what a person took out is left out", 218;
     CordonHolds: "a site that was cordoned is skipped", 32;
     TtlKept: "records are added with the TTL that is served", 20;
+    Condemned: "what may still be stopped is never counted as good", 0;
+    OwnWork: "whatever stands at a rebuilt site was made by this hold", 0;
+    Fence: "who meets the work of a newer coordinator stops", 0;
+    StartsAfterWrite: "what is made anew is started after another last look", 0;
+    FreshHold: "a hold that was long not renewed starts no engine request", 0;
+    NewMarkerDirty: "who makes a marker where none is calls all dirty that is out", 0;
+    EndingBeginsNothing: "a rotation that ends begins no visit", 0;
 }
 
 #[cfg(not(test))]
@@ -75,6 +82,12 @@ impl Guard {
         OFF.with(|off| off.set(None));
         result
     }
+}
+
+/// The guard that is off on this thread.
+#[cfg(test)]
+pub(crate) fn switched_off() -> Option<Guard> {
+    OFF.with(std::cell::Cell::get)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 pub(crate) mod chance;
 pub(crate) mod engine;
+#[cfg(test)]
+mod every;
 pub mod faults;
 pub mod invariants;
 pub mod night;

@@ -153,7 +153,7 @@ fn taken(
             .collect()
     };
     let mut dirty = list(|marker| &marker.dirty);
-    if old.is_none() || newer.is_some() {
+    if (old.is_none() || newer.is_some()) && Guard::NewMarkerDirty.stands() {
         let fleet = seen.ctx.fleet;
         let is_out = |site: &&SiteName| safety::presence(fleet, seen.view, site) == Presence::None;
         dirty.extend(fleet.sites.keys().filter(is_out).cloned());

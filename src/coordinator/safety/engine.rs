@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use super::Refusal;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::Problem;
 use crate::model::fleet::Host;
 use crate::model::id::{ContainerId, Epoch, HostName, Nonce};
@@ -101,10 +102,11 @@ impl Expected<'_> {
             Role::Stray if !self.removes_strays => return None,
             Role::Stray | Role::Recreated => {}
         }
-        if self.condemned.contains(&container.id) {
+        if self.condemned.contains(&container.id) && Guard::Condemned.stands() {
             return Some("may still be stopped by an earlier request".to_owned());
         }
         match &container.mark {
+            _ if !Guard::OwnWork.stands() => None,
             None => Some("was there before".to_owned()),
             Some(mark) if mark.epoch != self.epoch || mark.hold != *self.hold => {
                 Some(format!("was made by epoch {}", mark.epoch))

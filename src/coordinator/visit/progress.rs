@@ -195,6 +195,9 @@ impl Story<'_> {
         if has_before && !visit.is_before_done && !visit.is_touched {
             return vec![Event::BeforeBegun { site }];
         }
+        if visit.is_touched && !Guard::StartsAfterWrite.stands() {
+            return vec![Event::StartBegun { site, level: 0 }];
+        }
         vec![Event::LastLookBegun { site }]
     }
 

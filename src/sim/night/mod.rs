@@ -475,7 +475,7 @@ impl Night {
         let holder = self.seats[self.at].holder.clone();
         let desk = Desk {
             journal: self.world.journal.clone(),
-            queue: Vec::new(),
+            ..Desk::default()
         };
         let machine = self.world.coordinator_called(&holder);
         self.seats.push(Seat {

@@ -44,7 +44,22 @@ pub(crate) fn digest(n: u8) -> Digest {
 pub(crate) struct Desk {
     pub(crate) journal: Vec<(Event, Now)>,
     pub(crate) queue: Vec<(u64, Effect)>,
+    /// By so many milliseconds its clock is behind the world's: it stood still.
+    pub(crate) lag: u64,
 }
+
+/// How long things take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pace {
+    #[default]
+    Usual,
+    /// Every answer comes at once, pauses before another try too, and only who waits for a time
+    /// takes any. Nobody watches: what is told by watching depends on when.
+    AtOnce,
+}
+
+/// The longest pause before another try, in milliseconds.
+const PAUSE: u64 = 20_000;
 
 /// What was asked for by somebody who hears no answer.
 #[derive(Clone, Debug)]
@@ -85,6 +100,9 @@ pub(crate) struct World {
     pub(crate) now: u64,
     /// By so many milliseconds the wall clock is wrong.
     pub(crate) wall_skew: i64,
+    pub(crate) pace: Pace,
+    /// By so many milliseconds the clock of whoever sits at the desk is behind.
+    pub(crate) lag: u64,
     /// The largest TTL that was ever served.
     pub(crate) ttl_high: Ttl,
     pub(crate) serial: u64,
@@ -141,6 +159,8 @@ impl World {
             faults: Faults::default(),
             now: 0,
             wall_skew: 0,
+            pace: Pace::default(),
+            lag: 0,
             ttl_high: fleet.dns.ttl.max(fleet.dns.ttl_was),
             serial: 0,
             queue: Vec::new(),
@@ -163,10 +183,15 @@ impl World {
     }
 
     pub(crate) fn time(&self) -> Now {
-        let now = i64::try_from(self.now).unwrap_or(i64::MAX);
-        let wall = 1_800_000_000_000 + now + self.wall_skew;
+        let mono = self.now - self.lag;
+        let passed = match self.pace {
+            Pace::Usual => i64::try_from(mono).unwrap_or(i64::MAX),
+            // For people only: it would tell states apart that are alike.
+            Pace::AtOnce => 0,
+        };
+        let wall = 1_800_000_000_000 + passed + self.wall_skew;
         Now {
-            mono: Mono(self.now),
+            mono: Mono(mono),
             wall: jiff::Timestamp::from_millisecond(wall).unwrap_or(jiff::Timestamp::MAX),
         }
     }
@@ -257,20 +282,14 @@ impl World {
 
     /// The same, for a process that dies over the answer where `torn` says so.
     pub(crate) fn step_torn(&mut self, machine: &mut Coordinator, torn: Option<Torn>) -> bool {
-        let first = self.queue.iter().enumerate();
-        let Some((at, due)) = first
-            .min_by_key(|(_, (due, effect))| (*due, effect.token))
-            .map(|(at, (due, _))| (at, *due))
-        else {
+        let Some(at) = self.first_due() else {
             return false;
         };
-        if self.is_late_before(due) {
+        if self.is_late_before(self.queue[at].0) {
             return true;
         }
-        let (due, effect) = self.queue.swap_remove(at);
-        self.pass(due);
-        self.ghosts.acting = machine.state().epoch;
-        match self.carry_out(&effect.request) {
+        let (effect, outcome) = self.carried_out(at, machine);
+        match outcome {
             Some(outcome) => {
                 let token = effect.token;
                 let told = self.tell_torn(machine, &Input::Outcome { token, outcome }, torn);
@@ -279,6 +298,28 @@ impl World {
             None => self.start(effect),
         }
         true
+    }
+
+    /// The next request is carried out, for a process that dies before it hears the answer.
+    pub(crate) fn step_unheard(&mut self, machine: &Coordinator) {
+        if let Some(at) = self.first_due() {
+            self.carried_out(at, machine);
+        }
+    }
+
+    /// Which of the queue is due next.
+    fn first_due(&self) -> Option<usize> {
+        let due = self.queue.iter().enumerate();
+        due.min_by_key(|(_, (due, effect))| (*due, effect.token))
+            .map(|(at, _)| at)
+    }
+
+    fn carried_out(&mut self, at: usize, machine: &Coordinator) -> (Effect, Option<Outcome>) {
+        let (due, effect) = self.queue.swap_remove(at);
+        self.pass(due);
+        self.ghosts.acting = machine.state().epoch;
+        let outcome = self.carry_out(&effect.request);
+        (effect, outcome)
     }
 
     /// The process dies. What it had asked for is lost.
@@ -329,6 +370,7 @@ impl World {
     pub(crate) fn swap(&mut self, desk: &mut Desk) {
         std::mem::swap(&mut self.journal, &mut desk.journal);
         std::mem::swap(&mut self.queue, &mut desk.queue);
+        std::mem::swap(&mut self.lag, &mut desk.lag);
     }
 
     /// Time passes.
@@ -396,8 +438,19 @@ impl World {
 
     /// How long an effect takes, in milliseconds; `None`: it is never answered.
     fn takes(&self, request: &Request) -> Option<u64> {
+        let usual = self.usually_takes(request)?;
+        let is_wait = matches!(request, Request::Sleep { .. });
+        match self.pace {
+            Pace::Usual => Some(usual),
+            Pace::AtOnce if is_watch(request) => None,
+            Pace::AtOnce if is_wait && usual > PAUSE => Some(usual),
+            Pace::AtOnce => Some(0),
+        }
+    }
+
+    fn usually_takes(&self, request: &Request) -> Option<u64> {
         match request {
-            Request::Sleep { until } => Some(until.0.saturating_sub(self.now)),
+            Request::Sleep { until } => Some((until.0 + self.lag).saturating_sub(self.now)),
             Request::Measure { .. } => None,
             Request::AwaitQuiet { .. } => Some(10_000),
             Request::AwaitTraffic { .. } => Some(3_000),
@@ -576,6 +629,25 @@ pub(crate) fn problem(what: &str) -> Problem {
         what: what.to_owned(),
         cure: "mend it".to_owned(),
         is_transient: true,
+    }
+}
+
+/// Whether it is answered only when something breaks.
+fn is_watch(request: &Request) -> bool {
+    match request {
+        Request::Probe { manner, .. } => *manner == ProbeManner::Watch,
+        Request::Engine { request, .. } => matches!(request, EngineRequest::Watch { .. }),
+        Request::ReadPrimary
+        | Request::Update(_)
+        | Request::AskServers { .. }
+        | Request::AwaitServers { .. }
+        | Request::ResolveImages { .. }
+        | Request::Measure { .. }
+        | Request::AwaitQuiet { .. }
+        | Request::JudgeTraffic { .. }
+        | Request::AwaitTraffic { .. }
+        | Request::RunBefore { .. }
+        | Request::Sleep { .. } => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Engines that answer beside the site's stage: inventories, pulls, preparations, evidence.
 use crate::coordinator::event::Event;
+use crate::coordinator::guards::Guard;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, Problem};
 use crate::coordinator::plan::Mode;
 use crate::coordinator::safety;
@@ -99,6 +100,9 @@ impl Story<'_> {
     pub(super) fn fenced(&self, host: &HostName, inventory: &Inventory) -> Option<Event> {
         let (epoch, hold) = self.state.held()?;
         let refusal = safety::fence(inventory, epoch, hold, host).err()?;
+        if !Guard::Fence.stands() {
+            return None;
+        }
         Some(Event::Deposed { refusal })
     }
 
