@@ -53,7 +53,7 @@ impl Observations {
             .flatten()
             .map(|seen| seen.highest_epoch);
         Ok(Survey {
-            marker,
+            marker: marker.cloned(),
             digests: self.digests.clone(),
             highest_epoch: epochs.max().unwrap_or(Epoch(0)),
             feet: self.feet.clone(),

@@ -24,17 +24,17 @@ pub(super) fn acquisition(seen: &Seen<'_>) -> Result<Event, No> {
         return Err(Refusal::new("one rotation", why, "begin one").into());
     };
     let marker = safety::one_marker(seen.ctx.fleet, seen.view).map_err(No::Again)?;
-    let newer = newer_than(seen.state, marker.as_ref());
+    let newer = newer_than(seen.state, marker);
     if let Some(newer) = newer.filter(|_| !may_take_over(rotation)) {
-        return Err(No::Stop(backwards(marker.as_ref(), newer)));
+        return Err(No::Stop(backwards(marker, newer)));
     }
-    if let Some(held) = held_by_another(seen, rotation, marker.as_ref()) {
+    if let Some(held) = held_by_another(seen, rotation, marker) {
         return Ok(contended(held, rotation, seen.now));
     }
     let change = ZoneChange {
         expect: sets(seen.view),
-        marker: taken(seen, rotation, marker.as_ref(), newer),
-        expect_marker: marker,
+        marker: taken(seen, rotation, marker, newer),
+        expect_marker: marker.cloned(),
         add: BTreeSet::new(),
         delete: BTreeSet::new(),
         ttl: seen.ctx.fleet.dns.ttl,

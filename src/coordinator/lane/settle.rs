@@ -71,8 +71,9 @@ pub(super) fn answered(
 pub(super) fn settled(seen: &Seen<'_>, flight: &Flight) -> Vec<Event> {
     let attempt = flight.attempt;
     match safety::one_marker(seen.ctx.fleet, seen.view) {
-        Ok(marker) => proven(seen, flight, marker.as_ref())
-            .unwrap_or_else(|| vec![unsettled(seen, flight, marker.as_ref())]),
+        Ok(marker) => {
+            proven(seen, flight, marker).unwrap_or_else(|| vec![unsettled(seen, flight, marker)])
+        }
         Err(refusal) if attempt < retry::SETTLE_ATTEMPTS => {
             vec![delayed(attempt, &refusal.why, seen.now)]
         }
