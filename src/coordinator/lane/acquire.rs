@@ -1,5 +1,6 @@
 //! Taking the marker: at once where it is idle or our own, by patience where another holds it.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::coordinator::event::Event;
@@ -42,7 +43,7 @@ pub(super) fn acquisition(seen: &Seen<'_>) -> Result<Event, No> {
     let ttl = largest_ttl(seen.view);
     Ok(Event::ChangeDecided {
         intent: Intent::Acquire,
-        change,
+        change: Arc::new(change),
         ttl,
     })
 }

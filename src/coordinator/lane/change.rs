@@ -1,6 +1,7 @@
 //! The UPDATE for every purpose but the acquisition: what it states, adds, deletes and writes.
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::coordinator::event::Event;
 use crate::coordinator::guards::Guard;
@@ -35,7 +36,7 @@ pub(super) fn change(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<E
     let ttl = largest_ttl(seen.view);
     Ok(Event::ChangeDecided {
         intent: intent.clone(),
-        change,
+        change: Arc::new(change),
         ttl,
     })
 }
@@ -185,5 +186,5 @@ fn mode<'a>(seen: &'a Seen<'_>, site: &SiteName) -> &'a Mode {
 }
 
 fn visit<'a>(seen: &'a Seen<'_>, site: &SiteName) -> Option<&'a Visit> {
-    seen.state.running()?.visits.get(site)
+    seen.state.running()?.visits.get(site).map(AsRef::as_ref)
 }

@@ -1,4 +1,6 @@
 //! What a look at the primary leads to.
+use std::sync::Arc;
+
 use crate::coordinator::context::Context;
 use crate::coordinator::event::Event;
 use crate::coordinator::guards::Guard;
@@ -18,7 +20,7 @@ use super::{acquire, change, delayed};
 pub(super) struct Seen<'a> {
     pub(super) state: &'a State,
     pub(super) ctx: &'a Context<'a>,
-    pub(super) view: &'a ZoneView,
+    pub(super) view: &'a Arc<ZoneView>,
     pub(super) nonce: &'a Nonce,
     pub(super) now: Now,
 }

@@ -1,5 +1,6 @@
 //! What became of an UPDATE: applied, not applied, or unknown until the marker tells.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::coordinator::event::Event;
 use crate::coordinator::guards::Guard;
@@ -85,7 +86,7 @@ pub(super) fn settled(seen: &Seen<'_>, flight: &Flight) -> Vec<Event> {
 fn unsettled(seen: &Seen<'_>, flight: &Flight, marker: Option<&Marker>) -> Event {
     let (intent, attempt) = (&flight.intent, flight.attempt);
     let fences = flight.changes.len() - 1;
-    let is_as_before = |first: &&ZoneChange| first.expect_marker.as_ref() == marker;
+    let is_as_before = |first: &&Arc<ZoneChange>| first.expect_marker.as_ref() == marker;
     let Some(first) = flight.changes.first().filter(is_as_before) else {
         return Event::Deposed {
             refusal: overtaken(flight, marker),
@@ -93,7 +94,7 @@ fn unsettled(seen: &Seen<'_>, flight: &Flight, marker: Option<&Marker>) -> Event
     };
     if fences < attempt as usize {
         return Event::FenceDecided {
-            change: fence(first, intent, seen),
+            change: Arc::new(fence(first, intent, seen)),
         };
     }
     if attempt < retry::SETTLE_ATTEMPTS {
@@ -172,7 +173,10 @@ fn proven(seen: &Seen<'_>, flight: &Flight, marker: Option<&Marker>) -> Option<V
         | Intent::Uncordon { .. }
         | Intent::Release => None,
     };
-    let (marker, view) = (flight.changes.get(which)?.marker.clone(), seen.view.clone());
+    let (marker, view) = (
+        flight.changes.get(which)?.marker.clone(),
+        Arc::clone(seen.view),
+    );
     let proven = Event::ChangeProven {
         intent,
         marker,

@@ -75,7 +75,7 @@ fn a_dirty_site_put_in_while_it_is_rebuilt_leaves_again_at_any_step_and_after_a_
 fn another_ttl_keeps_a_site_in_and_never_out() {
     let mut world = World::new();
     let serve = |world: &mut World, ttl: u32| {
-        for set in world.view.rrsets.values_mut() {
+        for set in world.zone().rrsets.values_mut() {
             set.ttl = set.ttl.map(|_| Ttl(ttl));
         }
     };

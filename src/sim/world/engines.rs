@@ -51,7 +51,7 @@ impl World {
         }
         Some(match request {
             EngineRequest::TakeInventory => {
-                EngineOutcome::Inventory(engine::inventory(self.containers(host)))
+                EngineOutcome::Inventory(engine::inventory(self.containers(host)).into())
             }
             EngineRequest::Pull { .. } => EngineOutcome::Pulled { images: 1 },
             EngineRequest::Prepare(_) if self.faults.unready.contains(site) => {
