@@ -100,14 +100,17 @@ fn draft(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<Draft, Refusa
             safety::max_unavailable(old, mode, seen.ctx.playbook.max_unavailable, site)?;
             safety::ttl(seen.ctx.fleet, seen.view, site)?;
             draft.delete = leaving(seen, old, site)?;
-            marker.out.insert(site.clone());
+            taken_out(marker, site);
         }
         Intent::Hold { site } => {
             safety::ttl(seen.ctx.fleet, seen.view, site)?;
             draft.delete = leaving(seen, old, site)?;
             marker.held.insert(site.clone());
         }
-        Intent::Expel { site } => draft.delete = leaving(seen, old, site)?,
+        Intent::Expel { site } => {
+            draft.delete = leaving(seen, old, site)?;
+            taken_out(marker, site);
+        }
         // Out without a drain, and failing: whoever visits it next drains and recreates it.
         Intent::WithdrawAgain { site } => {
             draft.delete = leaving(seen, old, site)?;
@@ -160,6 +163,12 @@ fn leaving(
     let below = rotation.is_some_and(|rotation| rotation.plan_of(site).options.below_floor);
     safety::floor(fleet, seen.view, marker, &answering, site, below)?;
     Ok(present_records(fleet, seen.view, site))
+}
+
+/// By a visit, that owes it from now on. Whoever held it has put it in since.
+fn taken_out(marker: &mut Marker, site: &SiteName) {
+    marker.out.insert(site.clone());
+    marker.held.remove(site);
 }
 
 fn coming(seen: &Seen<'_>, site: &SiteName) -> BTreeSet<(RecordName, IpAddr)> {

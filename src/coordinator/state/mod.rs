@@ -17,6 +17,7 @@ pub use rotation::{Ending, Rotation};
 pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait};
 pub use visit::{EvidenceWork, Visit};
 
+use super::guards::Guard;
 use crate::model::id::{Epoch, Nonce, SiteName, Token};
 use crate::model::image::Pins;
 use crate::model::marker::Marker;
@@ -95,11 +96,16 @@ impl State {
             .is_some_and(|marker| marker.dirty.contains(site))
     }
 
-    /// Whether the last marker says that a person took `site` out.
+    /// Whether the last marker says that a person took `site` out: it is left out.
     pub(crate) fn is_held(&self, site: &SiteName) -> bool {
-        self.marker
-            .as_ref()
-            .is_some_and(|marker| marker.held.contains(site))
+        let holds = |marker: &Marker| marker.held.contains(site);
+        self.marker.as_ref().is_some_and(holds) && Guard::HeldStaysOut.stands()
+    }
+
+    /// Whether the last marker says that a visit took `site` out.
+    pub(crate) fn is_out(&self, site: &SiteName) -> bool {
+        let is_out = |marker: &Marker| marker.out.contains(site);
+        self.marker.as_ref().is_some_and(is_out)
     }
 
     /// Whether the last marker says that a visit owes `site`: it is out or dirty.

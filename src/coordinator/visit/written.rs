@@ -20,6 +20,7 @@ impl Visit {
                     .map(|sent| sent.change.delete.clone())
                     .unwrap_or_default();
                 self.taken.extend(gone);
+                self.kind = self.kind_by_marker(turn.state);
                 self.out_since.get_or_insert(turn.now.wall);
                 self.follow(turn);
                 self.take_evidence(turn);
