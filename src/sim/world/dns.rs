@@ -85,10 +85,14 @@ impl World {
     fn edited(&mut self, before: &ZoneView) {
         self.zone().serial += 1;
         let at = |marker: Option<&Marker>| marker.map(|marker| (marker.epoch, marker.seq));
-        if at(zone::marker(&self.view)) < at(zone::marker(before)) {
-            self.ghosts.is_zone_suspect = true;
-            // Epochs may come again: engines tell their holders apart by the hold.
+        let (now, then) = (zone::marker(&self.view), zone::marker(before));
+        if now != then {
+            // Epochs may come again, also where a copy brings back more than what stood: engines
+            // tell their holders apart by the hold.
             self.ghosts.holders.clear();
+        }
+        if at(now) < at(then) {
+            self.ghosts.is_zone_suspect = true;
             self.ghosts.taken_out.clear();
         }
         self.published(before);
