@@ -1,6 +1,7 @@
 //! Every effect that the state awaits: a function of the state alone, so that a replayed journal
 //! takes its work up again without code of its own.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::context::Context;
 use super::effect::{Effect, EngineRequest, ProbeManner, Request};
@@ -79,8 +80,8 @@ fn of_lane(lane: &Lane) -> Option<Effect> {
         | Lane::ReadingBack { token, .. }
         | Lane::Settling { token, .. } => Some(of(*token, Request::ReadPrimary)),
         Lane::Sent { flight, token } | Lane::Fencing { flight, token } => {
-            let change = flight.changes.last()?.clone();
-            Some(of(*token, Request::Update(Box::new(change))))
+            let change = Arc::clone(flight.changes.last()?);
+            Some(of(*token, Request::Update(change)))
         }
         Lane::SettlingLater { wait, .. }
         | Lane::Delayed { wait, .. }

@@ -2,6 +2,7 @@
 //! by one [`Outcome`](super::outcome::Outcome) that carries its token back.
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::id::{
@@ -26,7 +27,7 @@ pub enum Request {
     /// Reads every RRset and marker of the fleet, with TTLs, on the primary, over TCP.
     ReadPrimary,
     /// Sends one UPDATE to the primary, once.
-    Update(Box<ZoneChange>),
+    Update(Arc<ZoneChange>),
     /// Asks every authoritative server once. Silence of those in `without` is no answer.
     AskServers { without: BTreeSet<SocketAddr> },
     /// Asks every authoritative server until all have followed, or until `within` has passed.

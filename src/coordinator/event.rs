@@ -1,5 +1,6 @@
 //! Facts: what the journal holds, and all that [`apply`](super::state::State::apply) knows.
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,13 +50,13 @@ pub enum Event {
     /// The UPDATE is settled, and may leave once this is on disk.
     ChangeDecided {
         intent: Intent,
-        change: ZoneChange,
+        change: Arc<ZoneChange>,
         ttl: Ttl,
     },
     /// The world already is as the change would make it.
     ChangeNotNeeded {
         intent: Intent,
-        view: ZoneView,
+        view: Arc<ZoneView>,
     },
     /// The server's answer.
     ChangeAnswered {
@@ -64,13 +65,13 @@ pub enum Event {
     /// It is unknown whether an UPDATE was applied, the primary still shows the old marker: this
     /// second one, from the same old marker, settles it.
     FenceDecided {
-        change: ZoneChange,
+        change: Arc<ZoneChange>,
     },
     /// The primary was read back and shows our marker.
     ChangeProven {
         intent: Intent,
         marker: Marker,
-        view: ZoneView,
+        view: Arc<ZoneView>,
     },
     /// The UPDATE was not applied, or could not be decided; we look again then.
     ChangeDelayed {
@@ -107,7 +108,7 @@ pub enum Event {
     HostLooked {
         site: SiteName,
         host: HostName,
-        inventory: Inventory,
+        inventory: Arc<Inventory>,
     },
     HostPulled {
         site: SiteName,
@@ -218,7 +219,7 @@ pub enum Event {
     LastInventory {
         site: SiteName,
         host: HostName,
-        inventory: Inventory,
+        inventory: Arc<Inventory>,
     },
     /// The site wants to be dirty: what then goes is what the inventories hold.
     LastLookPassed {

@@ -34,7 +34,7 @@ guards! {
     DebtsStay: "the idle marker keeps what is out", 7;
     FoundOutIsDrained: "a site found out of DNS is drained like any other", 479;
     PatientTakeOver: "another holder's marker is taken after 30 minutes, or by a person's word", 12;
-    DeposedStops: "who lost the marker stops", 540;
+    DeposedStops: "who lost the marker stops", 688;
     BackwardsStops: "a zone that went backwards stops everything", 8;
     FloorCounted: "enough other sites stay in every RRset", 103;
     FloorAnswers: "the sites that stay have answered their probes", 2746;

@@ -1,5 +1,6 @@
 //! `decide`, `commit`, `outstanding`: the machine's whole interface.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::context::Context;
 use super::effect::Effect;
@@ -17,8 +18,8 @@ use crate::model::time::{Now, Ttl};
 /// The coordinator: state, and the configuration of the rotation in hand.
 #[derive(Clone, Debug)]
 pub struct Coordinator {
-    fleet: Fleet,
-    playbook: Playbook,
+    fleet: Arc<Fleet>,
+    playbook: Arc<Playbook>,
     holder: HolderId,
     ttl_high: Ttl,
     state: State,
@@ -46,10 +47,15 @@ const MOST_EVENTS: usize = 10_000;
 
 impl Coordinator {
     /// A machine with nothing behind it.
-    pub fn new(fleet: Fleet, playbook: Playbook, holder: HolderId, ttl_high: Ttl) -> Coordinator {
+    pub fn new(
+        fleet: impl Into<Arc<Fleet>>,
+        playbook: impl Into<Arc<Playbook>>,
+        holder: HolderId,
+        ttl_high: Ttl,
+    ) -> Coordinator {
         Coordinator {
-            fleet,
-            playbook,
+            fleet: fleet.into(),
+            playbook: playbook.into(),
             holder,
             ttl_high,
             state: State::default(),
@@ -59,9 +65,14 @@ impl Coordinator {
     }
 
     /// Takes in the configuration of the next rotation. Only between rotations.
-    pub fn configure(&mut self, fleet: Fleet, playbook: Playbook, ttl_high: Ttl) {
-        self.fleet = fleet;
-        self.playbook = playbook;
+    pub fn configure(
+        &mut self,
+        fleet: impl Into<Arc<Fleet>>,
+        playbook: impl Into<Arc<Playbook>>,
+        ttl_high: Ttl,
+    ) {
+        self.fleet = fleet.into();
+        self.playbook = playbook.into();
         self.ttl_high = ttl_high;
     }
 

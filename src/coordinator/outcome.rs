@@ -1,5 +1,6 @@
 //! The answers to effects.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ pub struct Problem {
 pub enum Outcome {
     /// To `ReadPrimary`. `nonce` is fresh, for the marker of the change that may follow.
     Primary {
-        view: Result<ZoneView, Problem>,
+        view: Result<Arc<ZoneView>, Problem>,
         nonce: Nonce,
     },
     /// To `Update`.
@@ -65,7 +66,7 @@ pub struct Lagging {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum EngineOutcome {
-    Inventory(Inventory),
+    Inventory(Arc<Inventory>),
     Pulled {
         images: u32,
     },

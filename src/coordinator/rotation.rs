@@ -98,11 +98,8 @@ pub(crate) fn kind_of(state: &State, ctx: &Context<'_>, plan: &Plan, site: &Site
     let presence = view.map(|view| safety::presence(ctx.fleet, view, site));
     let is_in = presence.is_some_and(|presence| presence != Presence::None);
     // What a person took out is left out, whatever else the marker says of it.
-    let is_held = state.is_held(site) && Guard::HeldStaysOut.stands();
-    let is_owed = state
-        .marker
-        .as_ref()
-        .is_some_and(|marker| marker.out.contains(site) && !is_held);
+    let is_held = state.is_held(site);
+    let is_owed = state.is_out(site) && !is_held;
     match &plan.mode {
         Mode::Cordon { .. } | Mode::TakeOver => VisitKind::MarkerOnly,
         Mode::Withdraw => VisitKind::WithdrawOnly,

@@ -10,7 +10,7 @@ use super::state::{
     Wait as Timer,
 };
 use crate::model::id::{HostName, SiteName};
-use crate::model::time::{Mono, Now};
+use crate::model::time::Mono;
 
 /// The steps of a visit, in the order in which they are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,26 +118,6 @@ fn step_of(intent: &Intent) -> Step {
 }
 
 impl State {
-    pub(crate) fn steps(&self) -> BTreeMap<SiteName, Step> {
-        let visits = self.rotation.iter().flat_map(|rotation| &rotation.visits);
-        visits
-            .map(|(site, visit)| (site.clone(), visit.stage.step()))
-            .collect()
-    }
-
-    /// Sets the clock of every visit whose step is another than before.
-    pub(crate) fn note_steps(&mut self, before: &BTreeMap<SiteName, Step>, now: Now) {
-        let visits = self
-            .rotation
-            .iter_mut()
-            .flat_map(|rotation| &mut rotation.visits);
-        for (site, visit) in visits {
-            if before.get(site) != Some(&visit.stage.step()) {
-                visit.step_since = now.wall;
-            }
-        }
-    }
-
     /// What the rotation as a whole waits for, where no visit is under way.
     pub fn rotation_waits(&self) -> Option<Waiting> {
         let rotation = self.running()?;

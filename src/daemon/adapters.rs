@@ -87,7 +87,7 @@ impl Adapters {
     pub(super) async fn carry_out(&self, request: &Request) -> Option<Outcome> {
         let outcome = match request {
             Request::ReadPrimary => Outcome::Primary {
-                view: self.dns.read_primary().await,
+                view: self.dns.read_primary().await.map(Arc::new),
                 nonce: nonce(),
             },
             Request::Update(change) => Outcome::Update(self.dns.update(change).await),

@@ -1,6 +1,7 @@
 //! A dry run: what *ready* asks is asked for real and changes nothing; the rotation is then played
 //! against servers that obey.
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, join3};
@@ -61,7 +62,7 @@ impl Rehearsal {
     ) -> Result<Rehearsal, Problem> {
         let fleet = adapters.fleet().clone();
         let mut found = Found {
-            zone,
+            zone: Arc::new(zone),
             inventories: seen.inventories.clone(),
             unready: BTreeMap::new(),
             failing: BTreeMap::new(),

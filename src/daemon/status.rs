@@ -1,6 +1,7 @@
 //! The status of a fleet, whoever is asked for it: the primary and the engines are asked, beside
 //! what is remembered.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -50,7 +51,7 @@ async fn engines(adapters: &Adapters) -> BTreeMap<(SiteName, HostName), Engine> 
     let asked = adapters.engines().map(|(site, host, engine)| async move {
         let request = engine.carry_out(&EngineRequest::TakeInventory, |_| {});
         let seen = match timeout(WITHIN, Box::pin(request)).await {
-            Ok(EngineOutcome::Inventory(inventory)) => Engine::Up(inventory),
+            Ok(EngineOutcome::Inventory(inventory)) => Engine::Up(Arc::unwrap_or_clone(inventory)),
             Ok(_) | Err(_) => Engine::Down,
         };
         ((site.clone(), host.clone()), seen)

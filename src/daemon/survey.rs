@@ -1,6 +1,7 @@
 //! A look at the world before a plan: the zone, every engine, and the registries, side by side.
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures_util::future::{join, join_all, join3};
 
@@ -53,7 +54,7 @@ impl Observations {
             .flatten()
             .map(|seen| seen.highest_epoch);
         Ok(Survey {
-            marker,
+            marker: marker.cloned(),
             digests: self.digests.clone(),
             highest_epoch: epochs.max().unwrap_or(Epoch(0)),
             feet: self.feet.clone(),
@@ -76,7 +77,7 @@ pub async fn observe(
             .carry_out(&EngineRequest::TakeInventory, |_| {})
             .await;
         let seen = if let EngineOutcome::Inventory(inventory) = answer {
-            Ok(inventory)
+            Ok(Arc::unwrap_or_clone(inventory))
         } else if let EngineOutcome::Failed(problem) = answer {
             Err(problem)
         } else {

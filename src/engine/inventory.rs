@@ -20,7 +20,7 @@ use crate::model::inventory::{Container, ContainerState, Health, Inventory, Role
 impl Errand<'_> {
     pub(super) async fn take_inventory(&self) -> EngineOutcome {
         match self.inventory().await {
-            Ok(inventory) => EngineOutcome::Inventory(inventory),
+            Ok(inventory) => EngineOutcome::Inventory(inventory.into()),
             Err(problem) => EngineOutcome::Failed(problem),
         }
     }

@@ -149,15 +149,21 @@ pub struct Registry {
 impl Fleet {
     /// The addresses that `site` gives the RRset `key`; empty where it has none.
     pub fn addresses_of(&self, site: &SiteName, key: &RrKey) -> BTreeSet<IpAddr> {
+        self.addresses(site, key).collect()
+    }
+
+    /// The same, one by one.
+    pub fn addresses(&self, site: &SiteName, key: &RrKey) -> impl Iterator<Item = IpAddr> {
         let record = self.dns.records.get(&key.name);
         let addresses = record.and_then(|record| record.addresses.get(site));
-        let of_family = |address: &&IpAddr| Family::of(**address) == key.family;
-        addresses
-            .into_iter()
-            .flatten()
-            .filter(of_family)
-            .copied()
-            .collect()
+        let family = key.family;
+        let all = addresses.into_iter().flatten().copied();
+        all.filter(move |address| Family::of(*address) == family)
+    }
+
+    /// Whether `site` has an address in the RRset `key`.
+    fn has_part_in(&self, site: &SiteName, key: &RrKey) -> bool {
+        self.addresses(site, key).next().is_some()
     }
 
     /// Every RRset that the fleet may touch, those that no site has an address for too: each is
@@ -174,7 +180,7 @@ impl Fleet {
     /// The RRsets for which `site` has an address.
     pub fn rrsets_of(&self, site: &SiteName) -> Vec<RrKey> {
         self.rrsets()
-            .filter(|key| !self.addresses_of(site, key).is_empty())
+            .filter(|key| self.has_part_in(site, key))
             .collect()
     }
 
@@ -182,24 +188,25 @@ impl Fleet {
     pub fn all_addresses(&self, site: &SiteName) -> BTreeSet<IpAddr> {
         self.rrsets_of(site)
             .iter()
-            .flat_map(|key| self.addresses_of(site, key))
+            .flat_map(|key| self.addresses(site, key))
             .collect()
     }
 
     /// The sites that count for the floor of `key`.
     pub fn members(&self, key: &RrKey) -> BTreeSet<SiteName> {
-        let counts = |site: &&Site| site.in_floor && !self.addresses_of(&site.name, key).is_empty();
-        self.sites
-            .values()
-            .filter(counts)
-            .map(|site| site.name.clone())
-            .collect()
+        self.counted(key).cloned().collect()
+    }
+
+    fn counted(&self, key: &RrKey) -> impl Iterator<Item = &SiteName> {
+        let counts = |site: &&Site| site.in_floor && self.has_part_in(&site.name, key);
+        let sites = self.sites.values().filter(counts);
+        sites.map(|site| &site.name)
     }
 
     /// How many other members must be in `key` and answer when a site leaves it:
     /// `min_in_service`, or members − 1 where that is less.
     pub fn floor(&self, key: &RrKey) -> u32 {
-        let members = u32::try_from(self.members(key).len()).unwrap_or(u32::MAX);
+        let members = u32::try_from(self.counted(key).count()).unwrap_or(u32::MAX);
         let most = members.saturating_sub(1);
         let configured = self
             .dns

@@ -360,7 +360,7 @@ fn ask<Ask: Copy>(
 
 fn marker_rises(world: &World, change: &ZoneChange) -> Option<String> {
     let new = (change.marker.epoch, change.marker.seq);
-    let old = world.marker()?;
+    let old = zone::marker(&world.view)?;
     let old = (old.epoch, old.seq);
     (new <= old).then(|| format!("{new:?} after {old:?}"))
 }
@@ -378,10 +378,10 @@ fn one_holder_an_epoch(world: &World, change: &ZoneChange) -> Option<String> {
 }
 
 fn taken_over_by_right(world: &World, change: &ZoneChange) -> Option<String> {
-    let old = world.marker()?;
-    let (from, by) = (old.holder?, change.marker.holder.as_ref()?);
-    let stood = world.now - world.ghosts.refreshed.get(&from).copied().unwrap_or(0);
-    let is_right = from == *by
+    let old = zone::marker(&world.view)?;
+    let (from, by) = (old.holder.as_ref()?, change.marker.holder.as_ref()?);
+    let stood = world.now - world.ghosts.refreshed.get(from).copied().unwrap_or(0);
+    let is_right = from == by
         || world.ghosts.is_allowed(&change.marker)
         || stood >= millis(retry::TAKE_OVER_AFTER);
     (!is_right).then(|| format!("{by} took over from {from} after {stood} ms"))
@@ -435,7 +435,7 @@ fn why_unfit(world: &World, site: &SiteName) -> Option<String> {
 }
 
 fn dirty_is_recreated(world: &World, change: &ZoneChange) -> Option<String> {
-    let old = world.marker()?;
+    let old = zone::marker(&world.view)?;
     let coming = world.sites_in(&change.add).into_iter();
     coming
         .filter(|site| old.dirty.contains(site) && !world.is_overridden)
@@ -448,15 +448,12 @@ fn dirty_is_recreated(world: &World, change: &ZoneChange) -> Option<String> {
 }
 
 fn dirty_only_outside(world: &World, change: &ZoneChange) -> Option<String> {
-    let old = world.marker();
-    if old
-        .as_ref()
-        .is_none_or(|old| old.epoch < change.marker.epoch)
-    {
+    let old = zone::marker(&world.view);
+    if old.is_none_or(|old| old.epoch < change.marker.epoch) {
         // By a person's word: what a newer copy of the marker called dirty still is.
         return None;
     }
-    let old = old.map(|old| old.dirty).unwrap_or_default();
+    let old = old.map(|old| old.dirty.clone()).unwrap_or_default();
     let leaves = world.sites_in(&change.delete);
     let new = change.marker.dirty.difference(&old);
     let mut inside = new.filter(|site| world.serves(site) && !leaves.contains(*site));
@@ -466,7 +463,7 @@ fn dirty_only_outside(world: &World, change: &ZoneChange) -> Option<String> {
 }
 
 fn held_stays_out(world: &World, change: &ZoneChange) -> Option<String> {
-    let old = world.marker()?;
+    let old = zone::marker(&world.view)?;
     let coming = world.sites_in(&change.add);
     let mut unasked = coming
         .iter()
@@ -538,7 +535,7 @@ fn no_users(world: &World, removal: &Removal<'_>) -> Option<String> {
 
 fn dirty_first(world: &World, removal: &Removal<'_>) -> Option<String> {
     let ran = removal.gone.iter().find(|c| c.is_running())?;
-    let marker = world.marker()?;
+    let marker = zone::marker(&world.view)?;
     let is_forgotten = world.ghosts.is_zone_suspect || world.ghosts.is_memory_lost;
     let is_dirty = marker.dirty.contains(removal.site) || is_forgotten;
     (!is_dirty).then(|| format!("{} lost {} undirtied", removal.site, ran.id.as_str()))
@@ -651,7 +648,7 @@ fn ttl_as_declared(world: &World, decided: &Decided<'_>) -> Option<String> {
 fn updates<'a>(decided: &'a Decided<'_>) -> impl Iterator<Item = &'a ZoneChange> {
     decided.events.iter().filter_map(|event| {
         if let Event::ChangeDecided { change, .. } | Event::FenceDecided { change } = event {
-            return Some(change);
+            return Some(&**change);
         }
         None
     })
@@ -674,7 +671,7 @@ fn suspect_zone_is_left_alone(world: &World, decided: &Decided<'_>) -> Option<St
     let change = updates(decided).next()?;
     let at = |marker: &Marker| (marker.epoch, marker.seq);
     let knows = decided.machine.state().marker.as_ref().map(at)?;
-    let seen = world.marker().as_ref().map(at);
+    let seen = zone::marker(&world.view).map(at);
     let is_asked = world.ghosts.is_allowed(&change.marker);
     (!is_asked && seen < Some(knows)).then(|| format!("{seen:?} stands, {knows:?} is known"))
 }

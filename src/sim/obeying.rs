@@ -2,6 +2,7 @@
 //! What was found not to be well when it was looked at stays so.
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{engine, zone};
@@ -26,7 +27,7 @@ pub type Place = (SiteName, HostName);
 #[derive(Clone, Debug)]
 pub struct Found {
     /// What the primary serves. In here every name server follows it at once.
-    pub zone: ZoneView,
+    pub zone: Arc<ZoneView>,
     /// What each engine holds, or why that is not known.
     pub inventories: BTreeMap<Place, Result<Inventory, Problem>>,
     /// Why new containers cannot be made on these hosts.
@@ -40,8 +41,8 @@ pub struct Found {
 /// A primary and engines that do what they are asked.
 #[derive(Clone, Debug)]
 pub struct Obeying {
-    fleet: Fleet,
-    zone: ZoneView,
+    fleet: Arc<Fleet>,
+    zone: Arc<ZoneView>,
     engines: BTreeMap<Place, Result<Vec<Container>, Problem>>,
     unready: BTreeMap<Place, Vec<Problem>>,
     failing: BTreeMap<SiteName, Vec<Problem>>,
@@ -53,7 +54,7 @@ pub struct Obeying {
 
 impl Obeying {
     /// A copy of what was found, to be played with.
-    pub fn new(fleet: Fleet, found: Found) -> Obeying {
+    pub fn new(fleet: impl Into<Arc<Fleet>>, found: Found) -> Obeying {
         let containers = |seen: Result<Inventory, Problem>| seen.map(|seen| seen.containers);
         let engines = found.inventories.into_iter();
         Obeying {
@@ -66,7 +67,7 @@ impl Obeying {
             starts: found.starts,
             prepared: BTreeMap::new(),
             minted: 0,
-            fleet,
+            fleet: fleet.into(),
         }
     }
 
@@ -111,11 +112,11 @@ impl Obeying {
     pub fn answer(&mut self, request: &Request) -> Option<Outcome> {
         Some(match request {
             Request::ReadPrimary => Outcome::Primary {
-                view: Ok(self.zone.clone()),
+                view: Ok(Arc::clone(&self.zone)),
                 nonce: self.nonce(),
             },
             Request::Update(change) if zone::holds(&self.zone, change) => {
-                zone::apply(&mut self.zone, change);
+                zone::apply(Arc::make_mut(&mut self.zone), change);
                 Outcome::Update(UpdateOutcome::Applied)
             }
             Request::Update(_) => Outcome::Update(UpdateOutcome::NotApplied {
@@ -173,7 +174,7 @@ impl Obeying {
         asked
             .map(|server| ServerAnswer {
                 server,
-                view: Ok(self.zone.clone()),
+                view: Ok(ZoneView::clone(&self.zone)),
             })
             .collect()
     }
@@ -203,7 +204,9 @@ impl Obeying {
             Err(problem) => return Some(EngineOutcome::Failed(problem.clone())),
         };
         Some(match request {
-            EngineRequest::TakeInventory => EngineOutcome::Inventory(engine::inventory(containers)),
+            EngineRequest::TakeInventory => {
+                EngineOutcome::Inventory(engine::inventory(containers).into())
+            }
             EngineRequest::Pull { pins } => EngineOutcome::Pulled {
                 images: u32::try_from(pins.len()).unwrap_or(u32::MAX),
             },

@@ -43,7 +43,7 @@ pub(super) fn proven(intent: &Intent, marker: &Marker, before: &State) -> Option
 
 /// The changes of which one was just proven.
 fn sent(lane: &Lane) -> impl Iterator<Item = &ZoneChange> {
-    lane.changes().iter()
+    lane.changes().iter().map(AsRef::as_ref)
 }
 
 fn by_record(

@@ -98,10 +98,11 @@ pub(super) fn step(site: &SiteName, before: &State, after: &State) -> Option<Ste
 }
 
 pub(super) fn visit<'s>(state: &'s State, site: &SiteName) -> Option<&'s Visit> {
-    state.rotation.as_ref()?.visits.get(site)
+    let rotation = state.rotation.as_deref()?;
+    rotation.visits.get(site).map(AsRef::as_ref)
 }
 
 pub(super) fn running(state: &State) -> Option<&Rotation> {
-    let rotation = state.rotation.as_ref()?;
+    let rotation = state.rotation.as_deref()?;
     rotation.end.is_none().then_some(rotation)
 }

@@ -92,7 +92,7 @@ fn a_silent_primary_leaves_what_is_in_dns_unknown() {
 fn a_site_found_out_is_nobodys_debt_and_has_a_command() {
     let mut world = World::new();
     let address = "192.0.2.2".parse().unwrap();
-    for set in world.view.rrsets.values_mut() {
+    for set in world.zone().rrsets.values_mut() {
         set.addresses.remove(&address);
     }
     let status = of(&world, None, false);

@@ -226,7 +226,7 @@ mod tests {
             assert!(world.step(&mut machine));
         }
         let gone = "192.0.2.3".parse().unwrap();
-        for set in world.view.rrsets.values_mut() {
+        for set in world.zone().rrsets.values_mut() {
             set.addresses.remove(&gone);
         }
         let fleet = fleet();

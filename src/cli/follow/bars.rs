@@ -1,5 +1,6 @@
 //! The whole night on a terminal: one bar for it, one line for every site being visited.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -81,7 +82,7 @@ impl Bars {
         self.sites.entry(site.clone()).or_insert_with(make).clone()
     }
 
-    fn keep_only(&mut self, visited: &BTreeMap<SiteName, Visit>) {
+    fn keep_only(&mut self, visited: &BTreeMap<SiteName, Arc<Visit>>) {
         let all = &self.all;
         self.sites.retain(|site, bar| {
             let is_visited = visited.contains_key(site);

@@ -1,11 +1,13 @@
 //! Facts about the marker and the RRsets.
-use super::Applying;
+use std::sync::Arc;
+
+use super::{Applying, change};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::lane::{Proven, owed_records};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::retry;
 use crate::coordinator::safety::{Refusal, present_records};
-use crate::coordinator::state::{Ending, Hold, Lane};
+use crate::coordinator::state::{Ending, Hold, Lane, Rotation, Visit};
 use crate::coordinator::visit::Turn;
 use crate::model::id::SiteName;
 use crate::model::marker::Marker;
@@ -23,7 +25,7 @@ impl Applying<'_> {
     }
 
     /// From here on it may be applied, whatever is heard of it.
-    pub(super) fn change_decided(&mut self, intent: &Intent, change: &ZoneChange, ttl: Ttl) {
+    pub(super) fn change_decided(&mut self, intent: &Intent, change: &Arc<ZoneChange>, ttl: Ttl) {
         let (intent, decided) = (intent.clone(), self.now.mono);
         self.state.epoch = self.state.epoch.max(change.marker.epoch);
         if let Some(site) = intent.site() {
@@ -35,12 +37,12 @@ impl Applying<'_> {
         let token = self.state.mint();
         self.state
             .lane
-            .sent(intent, change.clone(), ttl, decided, token);
+            .sent(intent, Arc::clone(change), ttl, decided, token);
     }
 
-    pub(super) fn change_not_needed(&mut self, intent: &Intent, view: &ZoneView) {
+    pub(super) fn change_not_needed(&mut self, intent: &Intent, view: &Arc<ZoneView>) {
         self.state.lane = Lane::Free;
-        self.state.view = Some(view.clone());
+        self.state.view = Some(Arc::clone(view));
         if let Some(site) = intent.site() {
             self.visit(site, |visit, turn| visit.not_needed(turn, intent));
         }
@@ -48,7 +50,7 @@ impl Applying<'_> {
 
     pub(super) fn change_delayed(&mut self, why: &str, until: Mono) {
         // A read that failed: another holder's marker must be seen to stand anew.
-        if let Some(rotation) = &mut self.state.rotation {
+        if let Some(rotation) = self.state.rotation_mut() {
             rotation.stood = None;
         }
         let wait = self.state.wait(until);
@@ -74,7 +76,7 @@ impl Applying<'_> {
             })
     }
 
-    pub(super) fn change_proven(&mut self, intent: &Intent, marker: &Marker, view: &ZoneView) {
+    pub(super) fn change_proven(&mut self, intent: &Intent, marker: &Marker, view: &Arc<ZoneView>) {
         let proven = self.state.lane.take_proven(&marker.nonce);
         let decided = proven
             .as_ref()
@@ -88,11 +90,11 @@ impl Applying<'_> {
             self.state.drained.clear();
         }
         self.state.marker = Some(marker.clone());
-        self.state.view = Some(view.clone());
+        self.state.view = Some(Arc::clone(view));
         match intent {
             Intent::Acquire => self.acquired(),
             Intent::Release => {
-                if let Some(rotation) = &mut self.state.rotation {
+                if let Some(rotation) = self.state.rotation_mut() {
                     rotation.is_released = true;
                 }
             }
@@ -117,7 +119,7 @@ impl Applying<'_> {
         let problem = refusal.problem();
         match intent {
             Intent::Acquire => {
-                if let Some(rotation) = &mut self.state.rotation {
+                if let Some(rotation) = self.state.rotation_mut() {
                     rotation.ending = Some(Ending::NotAcquired {
                         why: problem.what.clone(),
                     });
@@ -152,7 +154,7 @@ impl Applying<'_> {
     pub(super) fn marker_held(&mut self, marker: &Marker, until: Mono) {
         let now = self.now.mono;
         let wait = self.state.wait(until);
-        let Some(rotation) = &mut self.state.rotation else {
+        let Some(rotation) = self.state.rotation_mut() else {
             return;
         };
         let stood = rotation.stood.take().filter(|(seen, _)| seen == marker);
@@ -168,7 +170,7 @@ impl Applying<'_> {
     pub(super) fn deposed(&mut self, refusal: &Refusal) {
         self.state.lane = Lane::Free;
         self.state.hold = Hold::None;
-        if let Some(rotation) = &mut self.state.rotation {
+        if let Some(rotation) = self.state.rotation_mut() {
             let why = format!("{}: {}", refusal.rule, refusal.why);
             rotation.ending = Some(Ending::Deposed { why });
         }
@@ -204,22 +206,24 @@ impl Applying<'_> {
         let Some(mut rotation) = self.state.rotation.take() else {
             return;
         };
-        rotation.has_acquired = true;
-        rotation.has_held = true;
-        rotation.take_over_from = None;
-        rotation.stood = None;
-        let mut visits = std::mem::take(&mut rotation.visits);
+        let changed = Arc::make_mut(&mut rotation);
+        changed.has_acquired = true;
+        changed.has_held = true;
+        changed.take_over_from = None;
+        changed.stood = None;
+        let mut visits = std::mem::take(&mut changed.visits);
         for visit in visits.values_mut() {
             let (ctx, now) = (self.ctx, self.now);
-            let plan = rotation.plan_of(&visit.site);
-            visit.rebase(&mut Turn {
+            let plan = changed.plan_of(&visit.site);
+            let mut turn = Turn {
                 state: self.state,
                 ctx,
                 plan,
                 now,
-            });
+            };
+            change(visit, &mut turn, Visit::rebase);
         }
-        rotation.visits = visits;
+        changed.visits = visits;
         self.state.rotation = Some(rotation);
         self.watch_others();
     }
@@ -230,20 +234,18 @@ impl Applying<'_> {
     }
 
     fn is_asked_no_more(&mut self, intent: &Intent) {
-        let writes = self
-            .state
-            .rotation
-            .as_mut()
-            .map(|rotation| &mut rotation.writes);
-        if let Some(writes) = writes.filter(|writes| writes.front() == Some(intent)) {
-            writes.pop_front();
+        let is_next = |rotation: &Rotation| rotation.writes.front() == Some(intent);
+        if self.state.rotation.as_deref().is_some_and(is_next)
+            && let Some(rotation) = self.state.rotation_mut()
+        {
+            rotation.writes.pop_front();
         }
     }
 
     /// The rotation is over all the same; the marker says that it is ours until another takes it.
     fn not_released(&mut self, problem: &Problem) {
         self.state.hold = Hold::None;
-        if let Some(rotation) = &mut self.state.rotation {
+        if let Some(rotation) = self.state.rotation_mut() {
             rotation.is_released = true;
             rotation.refusal = Some(Problem {
                 what: format!("the marker was not given back: {}", problem.what),

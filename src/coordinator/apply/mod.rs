@@ -3,6 +3,8 @@
 mod change;
 mod rotation;
 
+use std::sync::Arc;
+
 use super::context::Context;
 use super::event::Event;
 use super::state::{Ending, Hold, State, Visit};
@@ -13,14 +15,12 @@ use crate::model::time::Now;
 impl State {
     /// Takes one fact in. `now` is the time at which it became one.
     pub fn apply(&mut self, ctx: &Context<'_>, event: &Event, now: Now) {
-        let steps = self.steps();
         Applying {
             state: self,
             ctx,
             now,
         }
         .take_in(event);
-        self.note_steps(&steps, now);
     }
 }
 
@@ -44,7 +44,7 @@ impl Applying<'_> {
             }
             Event::RebuildQueued { plan } => self.rebuild_queued(plan),
             Event::WriteRequested { intent } => {
-                if let Some(rotation) = &mut self.state.rotation {
+                if let Some(rotation) = self.state.rotation_mut() {
                     rotation.writes.push_back(intent.clone());
                 }
             }
@@ -64,7 +64,7 @@ impl Applying<'_> {
             }
             Event::FenceDecided { change } => {
                 let token = self.state.mint();
-                self.state.lane.fencing(change, token);
+                self.state.lane.fencing(Arc::clone(change), token);
             }
             Event::ChangeProven {
                 intent,
@@ -82,7 +82,7 @@ impl Applying<'_> {
             Event::ChangeRefused { intent, refusal } => self.change_refused(intent, refusal),
             Event::MarkerHeld { marker, until } => self.marker_held(marker, *until),
             Event::TakeOverAllowed { from } => {
-                if let Some(rotation) = &mut self.state.rotation {
+                if let Some(rotation) = self.state.rotation_mut() {
                     rotation.take_over_from = Some(from.clone());
                 }
             }
@@ -121,7 +121,7 @@ impl Applying<'_> {
                 host,
                 problem: _,
             } => {
-                if let Some(rotation) = &mut self.state.rotation {
+                if let Some(rotation) = self.state.rotation_mut() {
                     rotation.prefetch.remove(&(site.clone(), host.clone()));
                 }
             }
@@ -313,21 +313,34 @@ impl Applying<'_> {
         let Some(mut rotation) = self.state.rotation.take() else {
             return;
         };
-        if let Some(mut visit) = rotation.visits.remove(site) {
-            let plan = rotation.plan_of(site);
+        let changed = Arc::make_mut(&mut rotation);
+        if let Some(mut visit) = changed.visits.remove(site) {
+            let plan = changed.plan_of(site);
             let (ctx, now) = (self.ctx, self.now);
-            take_in(
-                &mut visit,
-                &mut Turn {
-                    state: self.state,
-                    ctx,
-                    plan,
-                    now,
-                },
-            );
-            rotation.visits.insert(site.clone(), visit);
+            let mut turn = Turn {
+                state: self.state,
+                ctx,
+                plan,
+                now,
+            };
+            change(&mut visit, &mut turn, take_in);
+            changed.visits.insert(site.clone(), visit);
         }
         self.state.rotation = Some(rotation);
         self.watch_others();
+    }
+}
+
+/// A visit takes a fact in; where its step is another then, that step's clock starts.
+fn change(
+    visit: &mut Arc<Visit>,
+    turn: &mut Turn<'_>,
+    take_in: impl FnOnce(&mut Visit, &mut Turn<'_>),
+) {
+    let visit = Arc::make_mut(visit);
+    let before = visit.stage.step();
+    take_in(visit, turn);
+    if visit.stage.step() != before {
+        visit.step_since = turn.now.wall;
     }
 }

@@ -23,7 +23,7 @@ impl Applying<'_> {
         self.state.hold = Hold::None;
         self.state.lane = Lane::Free;
         let now = self.now.mono;
-        let Some(rotation) = &mut self.state.rotation else {
+        let Some(rotation) = self.state.rotation_mut() else {
             return;
         };
         rotation.has_acquired = false;
@@ -47,7 +47,7 @@ impl Applying<'_> {
         // A marker that the last rotation could not give back is taken anew, with a new epoch.
         self.state.hold = Hold::None;
         self.state.lane = Lane::Free;
-        self.state.rotation = Some(Rotation {
+        self.state.rotation = Some(Arc::new(Rotation {
             plan: Arc::new(plan.clone()),
             began: self.now.wall,
             patience: self.now.mono.plus(Duration::from_secs(plan.options.wait_s)),
@@ -66,12 +66,12 @@ impl Applying<'_> {
             others: BTreeMap::new(),
             writes: VecDeque::new(),
             asked: BTreeMap::new(),
-        });
+        }));
     }
 
     /// Its sites are visited next, on their own plan, whether they were visited before or not.
     pub(super) fn rebuild_queued(&mut self, plan: &Plan) {
-        let Some(rotation) = &mut self.state.rotation else {
+        let Some(rotation) = self.state.rotation_mut() else {
             return;
         };
         let is_free = |site: &&SiteName| !rotation.visits.contains_key(*site);
@@ -91,16 +91,18 @@ impl Applying<'_> {
 
     /// The first reason counts. What wants to leave DNS and was not sent does not leave any more.
     pub(super) fn end_with(&mut self, ending: Ending) {
-        let Some(rotation) = &mut self.state.rotation else {
+        if let Some(rotation) = self.state.rotation_mut() {
+            rotation.ending.get_or_insert(ending);
+        }
+        let Some(rotation) = &self.state.rotation else {
             return;
         };
-        rotation.ending.get_or_insert(ending);
-        let is_idle = rotation.visits.is_empty();
         let is_dropped = match self.state.lane.intent() {
-            Some(Intent::Acquire) => is_idle,
+            Some(Intent::Acquire) => rotation.visits.is_empty(),
             Some(Intent::Withdraw { .. } | Intent::Hold { .. }) => true,
             Some(Intent::Dirty { site }) => {
-                rotation.visits.get(site).is_some_and(Visit::can_go_back)
+                let visit = rotation.visits.get(site);
+                visit.is_some_and(|visit| visit.can_go_back())
             }
             Some(
                 Intent::Refresh
@@ -121,14 +123,14 @@ impl Applying<'_> {
     }
 
     pub(super) fn wave_ended(&mut self, wave: usize) {
-        if let Some(rotation) = &mut self.state.rotation {
+        if let Some(rotation) = self.state.rotation_mut() {
             rotation.wave = wave + 1;
             rotation.others.clear();
         }
     }
 
     pub(super) fn ended(&mut self, end: &RotationEnd) {
-        if let Some(rotation) = &mut self.state.rotation {
+        if let Some(rotation) = self.state.rotation_mut() {
             rotation.end = Some(end.clone());
             rotation.prefetch.clear();
             rotation.others.clear();
@@ -154,7 +156,8 @@ impl Applying<'_> {
             plan,
             now,
         });
-        rotation.visits.insert(site.clone(), visit);
+        let begun = Arc::make_mut(&mut rotation);
+        begun.visits.insert(site.clone(), Arc::new(visit));
         self.state.rotation = Some(rotation);
     }
 
@@ -164,7 +167,7 @@ impl Applying<'_> {
         end: VisitEnd,
         problem: Option<&Problem>,
     ) {
-        if let Some(rotation) = &mut self.state.rotation {
+        if let Some(rotation) = self.state.rotation_mut() {
             rotation.visits.remove(site);
             rotation.ended.insert(site.clone(), (end, problem.cloned()));
         }
@@ -175,7 +178,7 @@ impl Applying<'_> {
         if !Guard::OthersWatched.stands() {
             return;
         }
-        if let Some(rotation) = &mut self.state.rotation {
+        if let Some(rotation) = self.state.rotation_mut() {
             rotation.others.remove(site);
         }
         let first = problems.first().map_or("", |problem| problem.what.as_str());
@@ -195,19 +198,25 @@ impl Applying<'_> {
 
     /// Sites in service are watched while a visited one is out and could still go back.
     pub(super) fn watch_others(&mut self) {
-        let Some(mut rotation) = self.state.rotation.take() else {
+        let Some(rotation) = &self.state.rotation else {
             return;
         };
-        let can_go_back = rotation.visits.values().any(Visit::is_out_and_whole);
+        let mut visits = rotation.visits.values();
+        let can_go_back = visits.any(|visit| visit.is_out_and_whole());
         let is_watched = can_go_back && !rotation.is_ending() && rotation.plan.mode == Mode::Rotate;
-        if !is_watched {
-            rotation.others.clear();
-        } else if rotation.others.is_empty() {
-            for site in self.serving(&rotation) {
-                rotation.others.insert(site, self.state.mint());
+        let is_so_already = is_watched != rotation.others.is_empty();
+        if is_so_already {
+            return;
+        }
+        let mut others = BTreeMap::new();
+        if is_watched {
+            for site in self.serving(rotation) {
+                others.insert(site, self.state.mint());
             }
         }
-        self.state.rotation = Some(rotation);
+        if let Some(rotation) = self.state.rotation_mut() {
+            rotation.others = others;
+        }
     }
 
     fn serving(&self, rotation: &Rotation) -> BTreeSet<SiteName> {

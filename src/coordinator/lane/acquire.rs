@@ -1,5 +1,6 @@
 //! Taking the marker: at once where it is idle or our own, by patience where another holds it.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::coordinator::event::Event;
@@ -24,17 +25,17 @@ pub(super) fn acquisition(seen: &Seen<'_>) -> Result<Event, No> {
         return Err(Refusal::new("one rotation", why, "begin one").into());
     };
     let marker = safety::one_marker(seen.ctx.fleet, seen.view).map_err(No::Again)?;
-    let newer = newer_than(seen.state, marker.as_ref());
+    let newer = newer_than(seen.state, marker);
     if let Some(newer) = newer.filter(|_| !may_take_over(rotation)) {
-        return Err(No::Stop(backwards(marker.as_ref(), newer)));
+        return Err(No::Stop(backwards(marker, newer)));
     }
-    if let Some(held) = held_by_another(seen, rotation, marker.as_ref()) {
+    if let Some(held) = held_by_another(seen, rotation, marker) {
         return Ok(contended(held, rotation, seen.now));
     }
     let change = ZoneChange {
         expect: sets(seen.view),
-        marker: taken(seen, rotation, marker.as_ref(), newer),
-        expect_marker: marker,
+        marker: taken(seen, rotation, marker, newer),
+        expect_marker: marker.cloned(),
         add: BTreeSet::new(),
         delete: BTreeSet::new(),
         ttl: seen.ctx.fleet.dns.ttl,
@@ -42,7 +43,7 @@ pub(super) fn acquisition(seen: &Seen<'_>) -> Result<Event, No> {
     let ttl = largest_ttl(seen.view);
     Ok(Event::ChangeDecided {
         intent: Intent::Acquire,
-        change,
+        change: Arc::new(change),
         ttl,
     })
 }

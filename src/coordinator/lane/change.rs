@@ -1,6 +1,7 @@
 //! The UPDATE for every purpose but the acquisition: what it states, adds, deletes and writes.
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::coordinator::event::Event;
 use crate::coordinator::guards::Guard;
@@ -35,7 +36,7 @@ pub(super) fn change(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<E
     let ttl = largest_ttl(seen.view);
     Ok(Event::ChangeDecided {
         intent: intent.clone(),
-        change,
+        change: Arc::new(change),
         ttl,
     })
 }
@@ -99,14 +100,17 @@ fn draft(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<Draft, Refusa
             safety::max_unavailable(old, mode, seen.ctx.playbook.max_unavailable, site)?;
             safety::ttl(seen.ctx.fleet, seen.view, site)?;
             draft.delete = leaving(seen, old, site)?;
-            marker.out.insert(site.clone());
+            taken_out(marker, site);
         }
         Intent::Hold { site } => {
             safety::ttl(seen.ctx.fleet, seen.view, site)?;
             draft.delete = leaving(seen, old, site)?;
             marker.held.insert(site.clone());
         }
-        Intent::Expel { site } => draft.delete = leaving(seen, old, site)?,
+        Intent::Expel { site } => {
+            draft.delete = leaving(seen, old, site)?;
+            taken_out(marker, site);
+        }
         // Out without a drain, and failing: whoever visits it next drains and recreates it.
         Intent::WithdrawAgain { site } => {
             draft.delete = leaving(seen, old, site)?;
@@ -161,6 +165,12 @@ fn leaving(
     Ok(present_records(fleet, seen.view, site))
 }
 
+/// By a visit, that owes it from now on. Whoever held it has put it in since.
+fn taken_out(marker: &mut Marker, site: &SiteName) {
+    marker.out.insert(site.clone());
+    marker.held.remove(site);
+}
+
 fn coming(seen: &Seen<'_>, site: &SiteName) -> BTreeSet<(RecordName, IpAddr)> {
     let mut add = returning(seen.state, seen.ctx, site);
     add.retain(|(name, address)| !is_served(seen.view, name, *address));
@@ -185,5 +195,5 @@ fn mode<'a>(seen: &'a Seen<'_>, site: &SiteName) -> &'a Mode {
 }
 
 fn visit<'a>(seen: &'a Seen<'_>, site: &SiteName) -> Option<&'a Visit> {
-    seen.state.running()?.visits.get(site)
+    seen.state.running()?.visits.get(site).map(AsRef::as_ref)
 }

@@ -1,4 +1,6 @@
 //! What a look at the primary leads to.
+use std::sync::Arc;
+
 use crate::coordinator::context::Context;
 use crate::coordinator::event::Event;
 use crate::coordinator::guards::Guard;
@@ -18,7 +20,7 @@ use super::{acquire, change, delayed};
 pub(super) struct Seen<'a> {
     pub(super) state: &'a State,
     pub(super) ctx: &'a Context<'a>,
-    pub(super) view: &'a ZoneView,
+    pub(super) view: &'a Arc<ZoneView>,
     pub(super) nonce: &'a Nonce,
     pub(super) now: Now,
 }
@@ -85,23 +87,21 @@ fn under_our_marker(seen: &Seen<'_>, intent: &Intent) -> Result<Vec<Event>, No> 
     if let Some(events) = put_back_by_hand(seen) {
         return Ok(events);
     }
-    Ok(vec![change::change(seen, intent, &old)?])
+    Ok(vec![change::change(seen, intent, old)?])
 }
 
 /// The marker on the primary, which must be the one that we wrote last.
-fn ours(seen: &Seen<'_>) -> Result<Marker, No> {
+fn ours<'a>(seen: &'a Seen<'_>) -> Result<&'a Marker, No> {
     let marker = safety::one_marker(seen.ctx.fleet, seen.view).map_err(No::Again)?;
     let Some(ours) = &seen.state.marker else {
-        return Err(No::Stop(deposed(marker.as_ref())));
+        return Err(No::Stop(deposed(marker)));
     };
-    match safety::standing(ours, marker.as_ref()) {
-        Standing::Ours => Ok(ours.clone()),
-        Standing::Deposed if !Guard::DeposedStops.stands() => Ok(marker.unwrap_or(ours.clone())),
-        Standing::Deposed => Err(No::Stop(deposed(marker.as_ref()))),
-        Standing::Backwards if !Guard::BackwardsStops.stands() => {
-            Ok(marker.unwrap_or(ours.clone()))
-        }
-        Standing::Backwards => Err(No::Stop(backwards(marker.as_ref(), ours))),
+    match safety::standing(ours, marker) {
+        Standing::Ours => Ok(ours),
+        Standing::Deposed if !Guard::DeposedStops.stands() => Ok(marker.unwrap_or(ours)),
+        Standing::Deposed => Err(No::Stop(deposed(marker))),
+        Standing::Backwards if !Guard::BackwardsStops.stands() => Ok(marker.unwrap_or(ours)),
+        Standing::Backwards => Err(No::Stop(backwards(marker, ours))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What became of an UPDATE: applied, not applied, or unknown until the marker tells.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::coordinator::event::Event;
 use crate::coordinator::guards::Guard;
@@ -71,8 +72,9 @@ pub(super) fn answered(
 pub(super) fn settled(seen: &Seen<'_>, flight: &Flight) -> Vec<Event> {
     let attempt = flight.attempt;
     match safety::one_marker(seen.ctx.fleet, seen.view) {
-        Ok(marker) => proven(seen, flight, marker.as_ref())
-            .unwrap_or_else(|| vec![unsettled(seen, flight, marker.as_ref())]),
+        Ok(marker) => {
+            proven(seen, flight, marker).unwrap_or_else(|| vec![unsettled(seen, flight, marker)])
+        }
         Err(refusal) if attempt < retry::SETTLE_ATTEMPTS => {
             vec![delayed(attempt, &refusal.why, seen.now)]
         }
@@ -84,7 +86,7 @@ pub(super) fn settled(seen: &Seen<'_>, flight: &Flight) -> Vec<Event> {
 fn unsettled(seen: &Seen<'_>, flight: &Flight, marker: Option<&Marker>) -> Event {
     let (intent, attempt) = (&flight.intent, flight.attempt);
     let fences = flight.changes.len() - 1;
-    let is_as_before = |first: &&ZoneChange| first.expect_marker.as_ref() == marker;
+    let is_as_before = |first: &&Arc<ZoneChange>| first.expect_marker.as_ref() == marker;
     let Some(first) = flight.changes.first().filter(is_as_before) else {
         return Event::Deposed {
             refusal: overtaken(flight, marker),
@@ -92,7 +94,7 @@ fn unsettled(seen: &Seen<'_>, flight: &Flight, marker: Option<&Marker>) -> Event
     };
     if fences < attempt as usize {
         return Event::FenceDecided {
-            change: fence(first, intent, seen),
+            change: Arc::new(fence(first, intent, seen)),
         };
     }
     if attempt < retry::SETTLE_ATTEMPTS {
@@ -171,7 +173,10 @@ fn proven(seen: &Seen<'_>, flight: &Flight, marker: Option<&Marker>) -> Option<V
         | Intent::Uncordon { .. }
         | Intent::Release => None,
     };
-    let (marker, view) = (flight.changes.get(which)?.marker.clone(), seen.view.clone());
+    let (marker, view) = (
+        flight.changes.get(which)?.marker.clone(),
+        Arc::clone(seen.view),
+    );
     let proven = Event::ChangeProven {
         intent,
         marker,

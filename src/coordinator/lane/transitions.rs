@@ -1,4 +1,6 @@
 //! How the lane moves when a fact about its change became true.
+use std::sync::Arc;
+
 use crate::coordinator::intent::Intent;
 use crate::coordinator::state::{Flight, Lane, Wait};
 use crate::model::id::Token;
@@ -10,7 +12,7 @@ impl Lane {
     pub(crate) fn sent(
         &mut self,
         intent: Intent,
-        change: ZoneChange,
+        change: Arc<ZoneChange>,
         ttl: Ttl,
         decided: Mono,
         token: Token,
@@ -70,10 +72,10 @@ impl Lane {
     }
 
     /// A fence leaves.
-    pub(crate) fn fencing(&mut self, fence: &ZoneChange, token: Token) {
+    pub(crate) fn fencing(&mut self, fence: Arc<ZoneChange>, token: Token) {
         *self = match std::mem::take(self) {
             Lane::ReadingBack { mut flight, .. } | Lane::Settling { mut flight, .. } => {
-                flight.changes.push(fence.clone());
+                flight.changes.push(fence);
                 Lane::Fencing { flight, token }
             }
             lane @ (Lane::Free
@@ -158,7 +160,7 @@ impl Lane {
 /// A change that stands on the primary.
 #[derive(Clone, Debug)]
 pub(crate) struct Proven {
-    pub(crate) change: ZoneChange,
+    pub(crate) change: Arc<ZoneChange>,
     pub(crate) ttl: Ttl,
     pub(crate) decided: Mono,
 }

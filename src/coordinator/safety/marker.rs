@@ -5,17 +5,17 @@ use crate::coordinator::plan::Mode;
 use crate::model::fleet::Fleet;
 use crate::model::id::SiteName;
 use crate::model::marker::Marker;
-use crate::model::rrset::{MarkerSeen, ZoneView};
+use crate::model::rrset::{MarkerSeen, RecordName, ZoneView};
 
 /// The one marker that stands at every record, or none.
 ///
 /// # Errors
 /// Where the records disagree, or something else stands at a marker's name.
-pub fn one_marker(fleet: &Fleet, view: &ZoneView) -> Result<Option<Marker>, Refusal> {
-    let mut found: Option<(String, Option<Marker>)> = None;
+pub fn one_marker<'v>(fleet: &Fleet, view: &'v ZoneView) -> Result<Option<&'v Marker>, Refusal> {
+    let mut found: Option<(&RecordName, Option<&Marker>)> = None;
     for record in fleet.dns.records.keys() {
         let here = match view.markers.get(record) {
-            Some(MarkerSeen::Here(marker)) => Some(marker.clone()),
+            Some(MarkerSeen::Here(marker)) => Some(marker),
             Some(MarkerSeen::Absent) | None => None,
             Some(MarkerSeen::Foreign { texts, why }) => {
                 return Err(Refusal::new(
@@ -29,11 +29,15 @@ pub fn one_marker(fleet: &Fleet, view: &ZoneView) -> Result<Option<Marker>, Refu
             }
         };
         match &found {
-            None => found = Some((record.marker(), here)),
+            None => found = Some((record, here)),
             Some((other, first)) if *first != here => {
                 return Err(Refusal {
                     rule: "compare-and-swap".to_owned(),
-                    why: format!("the markers at {other} and {} differ", record.marker()),
+                    why: format!(
+                        "the markers at {} and {} differ",
+                        other.marker(),
+                        record.marker()
+                    ),
                     cure: "if a record was added to site.toml, copy the other record's marker to \
                            it once (`dig TXT`, then `nsupdate`); else somebody edited one of them: \
                            `cleanslate take-over --reason TEXT` after a look"
@@ -45,7 +49,7 @@ pub fn one_marker(fleet: &Fleet, view: &ZoneView) -> Result<Option<Marker>, Refu
         }
     }
     let marker = found.and_then(|(_, marker)| marker);
-    match &marker {
+    match marker {
         Some(marker) if marker.fleet != fleet.name => Err(Refusal::new(
             "one rotation",
             format!(

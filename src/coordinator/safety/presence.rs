@@ -19,13 +19,11 @@ pub fn presence(fleet: &Fleet, view: &ZoneView, site: &SiteName) -> Presence {
     let mut declared = 0;
     let mut present = 0;
     for key in fleet.rrsets_of(site) {
-        let addresses = fleet.addresses_of(site, &key);
-        declared += addresses.len();
         let served = view.rrsets.get(&key);
-        present += addresses
-            .iter()
-            .filter(|a| served.is_some_and(|s| s.addresses.contains(a)))
-            .count();
+        for address in fleet.addresses(site, &key) {
+            declared += 1;
+            present += usize::from(served.is_some_and(|set| set.addresses.contains(&address)));
+        }
     }
     match present {
         0 => Presence::None,
@@ -42,16 +40,10 @@ pub fn present_addresses(
 ) -> BTreeMap<RrKey, BTreeSet<IpAddr>> {
     let mut present = BTreeMap::new();
     for key in fleet.rrsets_of(site) {
-        let served = view
-            .rrsets
-            .get(&key)
-            .map(|set| set.addresses.clone())
-            .unwrap_or_default();
-        let of_site: BTreeSet<IpAddr> = fleet
-            .addresses_of(site, &key)
-            .intersection(&served)
-            .copied()
-            .collect();
+        let served = view.rrsets.get(&key);
+        let is_served =
+            |address: &IpAddr| served.is_some_and(|set| set.addresses.contains(address));
+        let of_site: BTreeSet<IpAddr> = fleet.addresses(site, &key).filter(is_served).collect();
         if !of_site.is_empty() {
             present.insert(key, of_site);
         }

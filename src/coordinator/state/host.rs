@@ -1,4 +1,6 @@
 //! How far one host of a visited site is.
+use std::sync::Arc;
+
 use crate::coordinator::effect::Made;
 use crate::coordinator::outcome::Problem;
 use crate::model::id::Token;
@@ -14,19 +16,19 @@ pub enum HostWork {
     },
     Pulling {
         token: Token,
-        inventory: Inventory,
+        inventory: Arc<Inventory>,
     },
     Preparing {
         token: Token,
-        inventory: Inventory,
+        inventory: Arc<Inventory>,
     },
     Prepared {
-        inventory: Inventory,
+        inventory: Arc<Inventory>,
         made: Vec<Made>,
         is_proof: bool,
     },
     Unready {
-        inventory: Option<Inventory>,
+        inventory: Option<Arc<Inventory>>,
         problems: Vec<Problem>,
     },
 }
@@ -71,7 +73,7 @@ impl HostWork {
     }
 
     /// What its engine held when the visit looked.
-    pub fn inventory(&self) -> Option<&Inventory> {
+    pub fn inventory(&self) -> Option<&Arc<Inventory>> {
         match self {
             HostWork::Pulling { inventory, .. }
             | HostWork::Preparing { inventory, .. }

@@ -1,4 +1,6 @@
 //! The one DNS change in hand.
+use std::sync::Arc;
+
 use crate::coordinator::intent::Intent;
 use crate::model::id::Token;
 use crate::model::marker::Marker;
@@ -50,7 +52,7 @@ pub struct Flight {
     pub attempt: u32,
     /// The change itself, then its fences. Each was decided on the same old marker, so the server
     /// lets one of them pass.
-    pub changes: Vec<ZoneChange>,
+    pub changes: Vec<Arc<ZoneChange>>,
     /// The largest TTL served when it was decided.
     pub ttl: Ttl,
     /// When it was decided: the marker on the primary is at least as old as this.
@@ -100,7 +102,7 @@ impl Lane {
     }
 
     /// The UPDATEs that were sent and are not settled yet.
-    pub fn changes(&self) -> &[ZoneChange] {
+    pub fn changes(&self) -> &[Arc<ZoneChange>] {
         match self {
             Lane::Sent { flight, .. }
             | Lane::ReadingBack { flight, .. }

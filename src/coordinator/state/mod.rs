@@ -7,6 +7,7 @@ mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub use rotation::{Ending, Rotation};
 pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait};
 pub use visit::{EvidenceWork, Visit};
 
+use super::guards::Guard;
 use crate::model::id::{Epoch, Nonce, SiteName, Token};
 use crate::model::image::Pins;
 use crate::model::marker::Marker;
@@ -31,12 +33,12 @@ pub struct State {
     pub epoch: Epoch,
     /// The last marker that was proven to stand on the primary, and what stood with it.
     pub marker: Option<Marker>,
-    pub view: Option<ZoneView>,
+    pub view: Option<Arc<ZoneView>>,
     pub hold: Hold,
     pub lane: Lane,
-    pub rotation: Option<Rotation>,
+    pub rotation: Option<Arc<Rotation>>,
     /// The digests that last passed at each site.
-    pub last_good: BTreeMap<SiteName, Pins>,
+    pub last_good: Arc<BTreeMap<SiteName, Pins>>,
     /// Addresses that stay out because their host was left out by name.
     pub left_out: BTreeMap<SiteName, BTreeSet<(RecordName, IpAddr)>>,
     /// Sites out of DNS whose drain this store has seen to its end: they have no users.
@@ -70,8 +72,13 @@ impl State {
     /// The rotation that has not ended.
     pub fn running(&self) -> Option<&Rotation> {
         self.rotation
-            .as_ref()
+            .as_deref()
             .filter(|rotation| rotation.end.is_none())
+    }
+
+    /// The rotation, to be changed: whoever keeps the state as it was keeps its own.
+    pub(crate) fn rotation_mut(&mut self) -> Option<&mut Rotation> {
+        self.rotation.as_mut().map(Arc::make_mut)
     }
 
     /// The epoch and nonce of the hold, where the marker is ours.
@@ -89,11 +96,16 @@ impl State {
             .is_some_and(|marker| marker.dirty.contains(site))
     }
 
-    /// Whether the last marker says that a person took `site` out.
+    /// Whether the last marker says that a person took `site` out: it is left out.
     pub(crate) fn is_held(&self, site: &SiteName) -> bool {
-        self.marker
-            .as_ref()
-            .is_some_and(|marker| marker.held.contains(site))
+        let holds = |marker: &Marker| marker.held.contains(site);
+        self.marker.as_ref().is_some_and(holds) && Guard::HeldStaysOut.stands()
+    }
+
+    /// Whether the last marker says that a visit took `site` out.
+    pub(crate) fn is_out(&self, site: &SiteName) -> bool {
+        let is_out = |marker: &Marker| marker.out.contains(site);
+        self.marker.as_ref().is_some_and(is_out)
     }
 
     /// Whether the last marker says that a visit owes `site`: it is out or dirty.
@@ -124,7 +136,7 @@ pub struct Carried {
     tokens: u64,
     epoch: Epoch,
     marker: Option<Marker>,
-    last_good: BTreeMap<SiteName, Pins>,
+    last_good: Arc<BTreeMap<SiteName, Pins>>,
     left_out: BTreeMap<SiteName, BTreeSet<(RecordName, IpAddr)>>,
     #[serde(default)]
     drained: BTreeSet<SiteName>,
@@ -136,7 +148,7 @@ impl From<&State> for Carried {
             tokens: state.tokens,
             epoch: state.epoch,
             marker: state.marker.clone(),
-            last_good: state.last_good.clone(),
+            last_good: Arc::clone(&state.last_good),
             left_out: state.left_out.clone(),
             drained: state.drained.clone(),
         }

@@ -26,7 +26,8 @@ pub struct Rotation {
     /// A marker that may be taken over.
     pub take_over_from: Option<Marker>,
     pub wave: usize,
-    pub visits: BTreeMap<SiteName, Visit>,
+    /// Shared: a decision copies the one that it changes.
+    pub visits: BTreeMap<SiteName, Arc<Visit>>,
     pub ended: BTreeMap<SiteName, (VisitEnd, Option<Problem>)>,
     pub ending: Option<Ending>,
     pub end: Option<RotationEnd>,

@@ -1,5 +1,6 @@
 //! How far the site of a visit is.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::coordinator::effect::Made;
 use crate::coordinator::event::VisitEnd;
@@ -46,11 +47,11 @@ pub enum Stage {
     },
     /// Wants to be dirty.
     Dirtying {
-        inventories: BTreeMap<HostName, Inventory>,
+        inventories: BTreeMap<HostName, Arc<Inventory>>,
     },
     Clearing {
         level: usize,
-        inventories: BTreeMap<HostName, Inventory>,
+        inventories: BTreeMap<HostName, Arc<Inventory>>,
         hosts: BTreeMap<HostName, (Token, Vec<ContainerId>)>,
     },
     Starting {
@@ -139,7 +140,7 @@ pub enum Look {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LastInventory {
     Asked(Token),
-    Taken(Inventory),
+    Taken(Arc<Inventory>),
 }
 
 /// What the meter has said so far of a drain.

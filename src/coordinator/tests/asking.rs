@@ -315,7 +315,7 @@ fn what_the_visit_stands_on_blocks_it_in_every_mode_that_recreates() {
             .what
             .contains("own feet: edge/web on fra1 is the DNS primary")
     );
-    let fleet = &mut world.fleet;
+    let fleet = std::sync::Arc::make_mut(&mut world.fleet);
     let host = &mut fleet.sites.get_mut(&site("fra")).unwrap().hosts[0];
     host.projects[0].services[0].keep = crate::model::service::Keep::Yes;
     let wish = world.wish(Mode::Rebuild, Some(vec![site("fra")]), Options::default());

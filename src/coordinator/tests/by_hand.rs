@@ -7,6 +7,7 @@ use super::{
     is_unhurt, night, said, visit_end,
 };
 use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
+use crate::coordinator::intent::Intent;
 use crate::coordinator::plan::{Mode, Options};
 use crate::model::time::Ttl;
 
@@ -75,7 +76,7 @@ fn a_dirty_site_put_in_while_it_is_rebuilt_leaves_again_at_any_step_and_after_a_
 fn another_ttl_keeps_a_site_in_and_never_out() {
     let mut world = World::new();
     let serve = |world: &mut World, ttl: u32| {
-        for set in world.view.rrsets.values_mut() {
+        for set in world.zone().rrsets.values_mut() {
             set.ttl = set.ttl.map(|_| Ttl(ttl));
         }
     };
@@ -236,6 +237,104 @@ fn a_site_that_is_held_is_rebuilt_if_asked_and_left_out_and_held() {
         assert!(is_new_on(&world, "nyc1") && !world.serves(&site("nyc")));
         assert_eq!(world.marker().unwrap().held, BTreeSet::from([site("nyc")]));
         assert!(is_idle_without_debts(&world));
+        is_unhurt(&world);
+    }
+}
+
+#[test]
+fn a_site_found_out_that_somebody_puts_in_while_it_is_rebuilt_comes_back_though_we_took_it_out() {
+    for crashes in [false, true] {
+        let mut world = World::new();
+        world.by_hand(&site("fra"), false);
+        let mut machine = began(
+            &mut world,
+            Mode::Rebuild,
+            Some(&["fra"]),
+            Options::default(),
+        );
+        // So long that a refresh looks at the zone meanwhile.
+        world.faults.slow_clears.push_back(700_000);
+        world.until(&mut machine, |event| {
+            matches!(event, Event::ClearBegun { .. })
+        });
+        world.by_hand(&site("fra"), true);
+        world.until(&mut machine, |event| {
+            matches!(
+                event,
+                Event::ChangeDecided {
+                    intent: Intent::Expel { .. },
+                    ..
+                }
+            )
+        });
+        world.until(&mut machine, |event| {
+            matches!(event, Event::ChangeAnswered { .. })
+        });
+        let out = world.marker().unwrap().out;
+        assert_eq!((out, world.in_dns()), (BTreeSet::from([site("fra")]), 2));
+        if crashes {
+            machine = world.crash();
+        }
+        world.run(&mut machine);
+        assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::Completed);
+        assert!(is_new_on(&world, "fra1") && world.serves(&site("fra")));
+        assert!(is_idle_without_debts(&world));
+        is_unhurt(&world);
+    }
+}
+
+#[test]
+fn a_site_that_a_person_took_out_while_its_visit_was_interrupted_is_left_out_and_held() {
+    let mut world = World::new();
+    let mut machine = night(&mut world);
+    world.until(&mut machine, |event| {
+        matches!(event, Event::ClearBegun { .. })
+    });
+    // Meanwhile somebody brought it back from elsewhere, and withdrew it.
+    let mut marker = world.marker().unwrap();
+    (marker.epoch.0, marker.holder, marker.rotation) = (marker.epoch.0 + 3, None, None);
+    marker.out.clear();
+    marker.held.insert(site("fra"));
+    world.write_marker(Some(&marker));
+    let mut machine = world.crash();
+    world.run(&mut machine);
+    assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::LeftOut);
+    assert_eq!(end_of(machine.state()), RotationEnd::Completed);
+    assert!(is_new_on(&world, "fra1") && !world.serves(&site("fra")));
+    assert_eq!(world.marker().unwrap().held, BTreeSet::from([site("fra")]));
+    assert!(is_idle_without_debts(&world));
+    is_unhurt(&world);
+}
+
+#[test]
+fn a_held_site_that_a_person_puts_in_is_held_no_more_once_a_visit_takes_it_out() {
+    for crashes in [false, true] {
+        let mut world = World::new();
+        let mut machine = began(
+            &mut world,
+            Mode::Withdraw,
+            Some(&["nyc"]),
+            Options::default(),
+        );
+        world.run(&mut machine);
+        world.by_hand(&site("nyc"), true);
+        ask(
+            &mut world,
+            &mut machine,
+            Mode::Rotate,
+            Some(&["nyc"]),
+            Options::default(),
+        );
+        world.until(&mut machine, |event| matches!(event, Event::Drained { .. }));
+        let marker = world.marker().unwrap();
+        let out = (marker.out, marker.held);
+        assert_eq!(out, (BTreeSet::from([site("nyc")]), BTreeSet::new()));
+        if crashes {
+            machine = world.crash();
+        }
+        world.run(&mut machine);
+        assert_eq!(visit_end(machine.state(), "nyc"), VisitEnd::Completed);
+        assert!(world.serves(&site("nyc")) && is_idle_without_debts(&world));
         is_unhurt(&world);
     }
 }

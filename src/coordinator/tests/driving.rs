@@ -77,11 +77,8 @@ impl World {
             }
         }
         let visits = machine.state().rotation.as_ref().map(|r| r.visits.clone());
-        let stages: Vec<_> = visits
-            .unwrap_or_default()
-            .into_values()
-            .map(|v| v.stage)
-            .collect();
+        let visits = visits.unwrap_or_default();
+        let stages: Vec<_> = visits.values().map(|visit| &visit.stage).collect();
         let last = self.journal.iter().rev().take(12);
         let last: Vec<String> = last
             .map(|(event, _)| format!("{event:?}").chars().take(120).collect())
@@ -131,7 +128,7 @@ impl World {
 
     /// From now on engines see the fleet as this plan treats it.
     pub(crate) fn treat(&mut self, plan: &Plan) {
-        self.fleet = plan.treat(self.fleet.clone());
+        self.fleet = plan.treat(Fleet::clone(&self.fleet)).into();
         let hosts = self.fleet.sites.values().flat_map(|site| &site.hosts);
         for host in hosts {
             for container in self.engines.get_mut(&host.name).into_iter().flatten() {

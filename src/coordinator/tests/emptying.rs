@@ -179,7 +179,7 @@ fn the_ttl_read_back_counts_and_above_at_most_the_site_is_put_back() {
         )
     });
     // Between our look and our UPDATE: prerequisites see no TTLs.
-    for set in world.view.rrsets.values_mut() {
+    for set in world.zone().rrsets.values_mut() {
         set.ttl = set.ttl.map(|_| Ttl(3_600));
     }
     world.run(&mut machine);
@@ -296,10 +296,11 @@ fn a_name_server_that_flaps_at_the_last_look_costs_drains_but_not_for_ever() {
         });
         if end_is_open(&machine) {
             // It forgets what it transferred, for as long as the last look takes.
-            for seen in world.secondary.markers.values_mut() {
+            let copy = std::sync::Arc::make_mut(&mut world.secondary);
+            for seen in copy.markers.values_mut() {
                 *seen = crate::model::rrset::MarkerSeen::Absent;
             }
-            world.secondary.serial = 0;
+            copy.serial = 0;
             world.faults.secondary_stands_until = world.now + 20;
             world.is_behind = true;
             behind += 1;

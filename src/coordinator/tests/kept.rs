@@ -28,7 +28,7 @@ fn a_person_has_the_kept_services_of_one_site_recreated_and_a_crash_changes_noth
             let journalled = &machine.state().rotation.as_ref().unwrap().plan;
             let text = serde_json::to_string(journalled.as_ref()).unwrap();
             let read: Plan = serde_json::from_str(&text).unwrap();
-            assert_eq!(read.treat(declared), world.fleet);
+            assert_eq!(read.treat(declared), *world.fleet);
         }
         world.run(&mut machine);
         assert_eq!(end_of(machine.state()), RotationEnd::Completed);

@@ -420,9 +420,12 @@ fn two_markers_that_differ_are_nobodys() {
     };
     let api = "api.example.com".parse().unwrap();
     let policy = world.fleet.dns.records.values().next().unwrap().clone();
-    world.fleet.dns.records.insert(api, policy);
+    std::sync::Arc::make_mut(&mut world.fleet)
+        .dns
+        .records
+        .insert(api, policy);
     let api: crate::model::rrset::RecordName = "api.example.com".parse().unwrap();
-    world.view.markers.insert(api, MarkerSeen::Absent);
+    world.zone().markers.insert(api, MarkerSeen::Absent);
     assert_eq!(
         world
             .view

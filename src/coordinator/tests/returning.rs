@@ -133,7 +133,7 @@ fn exactly_what_was_taken_out_goes_back() {
         super::world::playbook(),
     );
     let gone = "192.0.3.1".parse().unwrap();
-    for set in world.view.rrsets.values_mut() {
+    for set in world.zone().rrsets.values_mut() {
         set.addresses.remove(&gone);
     }
     for crashes in [false, true] {

@@ -352,7 +352,7 @@ fn a_deposed_coordinator_does_nothing_more() {
     marker.epoch.0 += 1;
     marker.seq += 1;
     marker.holder = Some("holder-b".parse().unwrap());
-    for seen in world.view.markers.values_mut() {
+    for seen in world.zone().markers.values_mut() {
         *seen = crate::model::rrset::MarkerSeen::Here(marker.clone());
     }
     world.run(&mut first);
@@ -426,7 +426,7 @@ fn a_write_asked_for_while_a_rotation_runs_is_made_between_its_own() {
 #[test]
 fn a_new_fleet_is_put_in_site_by_site() {
     let mut world = World::new();
-    for set in world.view.rrsets.values_mut() {
+    for set in world.zone().rrsets.values_mut() {
         set.addresses.clear();
         set.ttl = None;
     }
@@ -452,7 +452,7 @@ fn a_zone_that_went_backwards_stops_everything() {
     let plan = world.plan(Mode::Rotate, None, Options::default());
     world.begin(&mut machine, plan);
     world.run(&mut machine);
-    for seen in world.view.markers.values_mut() {
+    for seen in world.zone().markers.values_mut() {
         *seen = crate::model::rrset::MarkerSeen::Absent;
     }
     let plan = world.plan(Mode::Rotate, None, Options::default());

@@ -1,6 +1,7 @@
 //! Out of DNS, not yet touched: name servers follow, traffic ends, evidence is taken, and a last
 //! look is had.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Turn;
 use crate::coordinator::event::{DrainReason, VisitKind};
@@ -146,9 +147,9 @@ impl Visit {
         self.follow(turn);
     }
 
-    pub(crate) fn last_inventory(&mut self, host: &HostName, inventory: &Inventory) {
+    pub(crate) fn last_inventory(&mut self, host: &HostName, inventory: &Arc<Inventory>) {
         if let Stage::LastLook { inventories, .. } = &mut self.stage {
-            inventories.insert(host.clone(), LastInventory::Taken(inventory.clone()));
+            inventories.insert(host.clone(), LastInventory::Taken(Arc::clone(inventory)));
         }
     }
 
@@ -160,7 +161,7 @@ impl Visit {
         let taken = inventories
             .iter()
             .filter_map(|(host, inventory)| match inventory {
-                LastInventory::Taken(inventory) => Some((host.clone(), inventory.clone())),
+                LastInventory::Taken(inventory) => Some((host.clone(), Arc::clone(inventory))),
                 LastInventory::Asked(_) => None,
             });
         let inventories = taken.collect();

@@ -1,6 +1,7 @@
 //! What each host of the site does beside the site's stage: it is looked at, its images are
 //! pulled, its new containers are made.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Turn;
 use crate::coordinator::effect::Made;
@@ -15,10 +16,10 @@ impl Visit {
         &mut self,
         turn: &mut Turn<'_>,
         host: &HostName,
-        inventory: &Inventory,
+        inventory: &Arc<Inventory>,
     ) {
         self.count_scale(inventory);
-        let (token, inventory) = (turn.mint(), inventory.clone());
+        let (token, inventory) = (turn.mint(), Arc::clone(inventory));
         self.set(host, HostWork::Pulling { token, inventory });
     }
 
@@ -104,7 +105,7 @@ impl Visit {
         }
     }
 
-    fn inventory_of(&self, host: &HostName) -> Option<Inventory> {
+    fn inventory_of(&self, host: &HostName) -> Option<Arc<Inventory>> {
         self.hosts.get(host).and_then(HostWork::inventory).cloned()
     }
 

@@ -8,7 +8,7 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, recreates};
 use crate::coordinator::rotation::kind_of;
-use crate::coordinator::state::{EvidenceWork, HostWork, Look, Stage, Visit};
+use crate::coordinator::state::{EvidenceWork, HostWork, Look, Stage, State, Visit};
 use crate::model::id::{ContainerId, HostName, SiteName, Token};
 
 impl Visit {
@@ -51,6 +51,7 @@ impl Visit {
     /// the former epoch made is made again. The marker beats the store.
     pub(crate) fn rebase(&mut self, turn: &mut Turn<'_>) {
         let is_owed = turn.state.is_owed(&self.site);
+        let is_held = turn.state.is_held(&self.site);
         let is_in = turn.is_in_dns(&self.site);
         self.is_touched = turn.state.is_dirty(&self.site);
         self.drained = None;
@@ -83,7 +84,7 @@ impl Visit {
                     problem,
                 };
             }
-            Former::PuttingBack { problem } if is_owed && !self.is_touched => {
+            Former::PuttingBack { problem } if is_owed && !is_held && !self.is_touched => {
                 self.stage = Stage::PuttingBack { problem };
             }
             Former::PuttingBack { problem } if is_in && !is_owed => {
@@ -128,11 +129,31 @@ impl Visit {
             let problem = by_hand(&self.site);
             self.stage = Stage::PuttingBack { problem };
         } else if is_owed && !is_in && is_whole_visit {
+            self.kind = self.kind_by_marker(turn.state);
             self.ask_hosts(turn);
             self.follow(turn);
         } else {
             self.kind = kind_of(turn.state, turn.ctx, turn.plan, &self.site);
             self.begin(turn);
+        }
+    }
+
+    /// Who took out the site of a whole visit: a person, who leaves it out, or a visit, which brings
+    /// it back. The marker beats what was found when the visit began.
+    pub(super) fn kind_by_marker(&self, state: &State) -> VisitKind {
+        let (is_held, is_out) = (state.is_held(&self.site), state.is_out(&self.site));
+        match self.kind {
+            VisitKind::InService | VisitKind::Rebuild | VisitKind::Quarantined if is_held => {
+                VisitKind::FoundOut
+            }
+            VisitKind::FoundOut if is_out && !is_held => VisitKind::Quarantined,
+            VisitKind::InService
+            | VisitKind::Rebuild
+            | VisitKind::Quarantined
+            | VisitKind::FoundOut
+            | VisitKind::AsItStands
+            | VisitKind::WithdrawOnly
+            | VisitKind::MarkerOnly => self.kind,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which facts follow by themselves from where a visit stands. Read [`advance`] as the runbook of
 //! one site.
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::coordinator::context::Context;
 use crate::coordinator::event::{Event, VisitEnd, VisitKind};
@@ -203,24 +204,29 @@ impl Story<'_> {
 
     /// Stops the projects level by level, in reverse; each list of ids is on disk before any of
     /// them is sent.
-    fn clear_next(&self, level: usize, inventories: &BTreeMap<HostName, Inventory>) -> Vec<Event> {
+    fn clear_next(
+        &self,
+        level: usize,
+        inventories: &BTreeMap<HostName, Arc<Inventory>>,
+    ) -> Vec<Event> {
         let Some(level) = level.checked_sub(1) else {
             return self.start();
         };
         let levels = self.ctx.levels(&self.visit.site);
         let strays = self.ctx.playbook.recreate.strays;
-        let of_host = |(host, inventory): (&HostName, &Inventory)| -> (HostName, Vec<ContainerId>) {
-            let made = self
-                .visit
-                .hosts
-                .get(host)
-                .map(HostWork::made)
-                .unwrap_or_default();
-            (
-                host.clone(),
-                leaving(inventory, made, strays, levels.get(level)),
-            )
-        };
+        let of_host =
+            |(host, inventory): (&HostName, &Arc<Inventory>)| -> (HostName, Vec<ContainerId>) {
+                let made = self
+                    .visit
+                    .hosts
+                    .get(host)
+                    .map(HostWork::made)
+                    .unwrap_or_default();
+                (
+                    host.clone(),
+                    leaving(inventory, made, strays, levels.get(level)),
+                )
+            };
         let containers = inventories.iter().map(of_host).collect();
         vec![Event::ClearBegun {
             site: self.site(),

@@ -1,5 +1,6 @@
 //! On the way back: restored and soaked, put back as it was, or left where it is.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Turn;
 use crate::coordinator::event::VisitEnd;
@@ -55,7 +56,7 @@ impl Visit {
     pub(crate) fn soaked(&mut self, turn: &mut Turn<'_>) {
         if self.recreates() {
             let passed = self.pins(turn);
-            turn.state.last_good.insert(self.site.clone(), passed);
+            Arc::make_mut(&mut turn.state.last_good).insert(self.site.clone(), passed);
         }
         let made = self
             .hosts

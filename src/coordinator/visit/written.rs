@@ -20,6 +20,7 @@ impl Visit {
                     .map(|sent| sent.change.delete.clone())
                     .unwrap_or_default();
                 self.taken.extend(gone);
+                self.kind = self.kind_by_marker(turn.state);
                 self.out_since.get_or_insert(turn.now.wall);
                 self.follow(turn);
                 self.take_evidence(turn);
@@ -149,6 +150,6 @@ impl Visit {
 /// The largest TTL under which the old answer was served: when the change was decided, and as the
 /// primary serves it now. Prerequisites see no TTLs, so it may have risen in between.
 fn ttl_of(turn: &Turn<'_>, sent: Option<&Proven>) -> Ttl {
-    let read_back = turn.state.view.as_ref().map_or(Ttl(0), largest_ttl);
+    let read_back = turn.state.view.as_deref().map_or(Ttl(0), largest_ttl);
     sent.map_or(read_back, |sent| sent.ttl.max(read_back))
 }

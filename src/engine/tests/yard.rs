@@ -267,7 +267,7 @@ impl Engine {
 
     pub(super) async fn inventory_now(&self) -> Inventory {
         match self.ask(EngineRequest::TakeInventory).await {
-            EngineOutcome::Inventory(inventory) => inventory,
+            EngineOutcome::Inventory(inventory) => Arc::unwrap_or_clone(inventory),
             other => panic!("no inventory: {other:?}"),
         }
     }

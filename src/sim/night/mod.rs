@@ -1,6 +1,7 @@
 //! One night from a seed: a rotation begins, a random handful of faults happens at random moments,
 //! then they stop and everything must end well. The coordinators are the ones that ship.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::chance::Chance;
 use super::faults::Fault;
@@ -105,7 +106,7 @@ struct Night {
     /// Who sits at the world's desk.
     at: usize,
     /// The zone as it was at some moment, for those who restore it from a copy.
-    copy: ZoneView,
+    copy: Arc<ZoneView>,
 }
 
 impl Night {
@@ -139,7 +140,7 @@ impl Night {
                 ..Report::default()
             },
             chance,
-            copy: world.view.clone(),
+            copy: Arc::clone(&world.view),
             world,
             seats,
             at: 0,
@@ -256,7 +257,7 @@ impl Night {
             Fault::SecondaryGoesBack => {
                 if !self.is_at_last_look() {
                     // A flap within a drain that nobody asks about is not promised either.
-                    let copy = self.copy.clone();
+                    let copy = Arc::clone(&self.copy);
                     self.world.secondary_goes_back(&copy, now + 600_000);
                 }
             }
@@ -330,9 +331,9 @@ impl Night {
             Fault::StoreLost => self.loses_store(),
             Fault::ZoneRestored => {
                 if self.chance.one_in(3) {
-                    self.copy = self.world.view.clone();
+                    self.copy = Arc::clone(&self.world.view);
                 } else if self.chance.one_in(3) {
-                    let copy = self.copy.clone();
+                    let copy = Arc::clone(&self.copy);
                     self.world.restore_zone(&copy);
                 }
             }
@@ -362,7 +363,7 @@ impl Night {
 
     /// Whether an UPDATE is out that adds records.
     fn is_adding(&self) -> bool {
-        let adds = |change: &crate::model::rrset::ZoneChange| !change.add.is_empty();
+        let adds = |change: &Arc<crate::model::rrset::ZoneChange>| !change.add.is_empty();
         let sent = |seat: &Seat| seat.machine.state().lane.changes().iter().any(adds);
         self.seats.iter().any(sent) || self.world.has_late_update(adds)
     }

@@ -1,6 +1,7 @@
 //! A primary that applies UPDATEs as RFC 2136 says, a public server that follows it, and people
 //! with an editor.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Later, World, problem};
 use crate::coordinator::effect::Follow;
@@ -15,6 +16,11 @@ use crate::model::time::Ttl;
 use crate::sim::{invariants, zone};
 
 impl World {
+    /// What the primary serves, to be changed; whoever has read it keeps what was read.
+    pub(crate) fn zone(&mut self) -> &mut ZoneView {
+        Arc::make_mut(&mut self.view)
+    }
+
     pub(crate) fn in_dns(&self) -> usize {
         let is_in = |site: &&SiteName| self.serves(site);
         self.fleet.sites.keys().filter(is_in).count()
@@ -26,13 +32,14 @@ impl World {
 
     /// A person edits the zone, without a thought for the marker.
     pub(crate) fn by_hand(&mut self, site: &SiteName, is_in: bool) {
-        let before = self.view.clone();
+        let before = Arc::clone(&self.view);
+        let ttl = self.fleet.dns.ttl;
         for key in self.fleet.rrsets_of(site) {
             let addresses = self.fleet.addresses_of(site, &key);
-            let set = self.view.rrsets.entry(key).or_default();
+            let set = self.zone().rrsets.entry(key).or_default();
             if is_in {
                 set.addresses.extend(addresses);
-                set.ttl = set.ttl.or(Some(self.fleet.dns.ttl));
+                set.ttl = set.ttl.or(Some(ttl));
             } else {
                 set.addresses.retain(|address| !addresses.contains(address));
             }
@@ -45,8 +52,8 @@ impl World {
 
     /// A person writes the marker.
     pub(crate) fn write_marker(&mut self, marker: Option<&Marker>) {
-        let before = self.view.clone();
-        for seen in self.view.markers.values_mut() {
+        let before = Arc::clone(&self.view);
+        for seen in self.zone().markers.values_mut() {
             *seen = marker.cloned().map_or(MarkerSeen::Absent, MarkerSeen::Here);
         }
         self.edited(&before);
@@ -54,18 +61,18 @@ impl World {
 
     /// A person gives every RRset another TTL.
     pub(crate) fn set_ttl(&mut self, ttl: Ttl) {
-        let before = self.view.clone();
+        let before = Arc::clone(&self.view);
         self.ttl_high = self.ttl_high.max(ttl);
-        for set in self.view.rrsets.values_mut() {
+        for set in self.zone().rrsets.values_mut() {
             set.ttl = set.ttl.map(|_| ttl);
         }
         self.edited(&before);
     }
 
     /// The zone is loaded from a copy: whatever it brings back in was put there by hand.
-    pub(crate) fn restore_zone(&mut self, copy: &ZoneView) {
-        let before = std::mem::replace(&mut self.view, copy.clone());
-        self.view.serial = before.serial;
+    pub(crate) fn restore_zone(&mut self, copy: &Arc<ZoneView>) {
+        let before = std::mem::replace(&mut self.view, Arc::clone(copy));
+        self.zone().serial = before.serial;
         for site in self.fleet.sites.keys() {
             let was_in = self.ghosts.is_in(&before, site);
             if self.ghosts.is_in(&self.view, site) && !was_in {
@@ -76,12 +83,16 @@ impl World {
     }
 
     fn edited(&mut self, before: &ZoneView) {
-        self.view.serial += 1;
-        let at = |marker: Option<Marker>| marker.map(|marker| (marker.epoch, marker.seq));
-        if at(zone::marker(&self.view)) < at(zone::marker(before)) {
-            self.ghosts.is_zone_suspect = true;
-            // Epochs may come again: engines tell their holders apart by the hold.
+        self.zone().serial += 1;
+        let at = |marker: Option<&Marker>| marker.map(|marker| (marker.epoch, marker.seq));
+        let (now, then) = (zone::marker(&self.view), zone::marker(before));
+        if now != then {
+            // Epochs may come again, also where a copy brings back more than what stood: engines
+            // tell their holders apart by the hold.
             self.ghosts.holders.clear();
+        }
+        if at(now) < at(then) {
+            self.ghosts.is_zone_suspect = true;
             self.ghosts.taken_out.clear();
         }
         self.published(before);
@@ -94,7 +105,7 @@ impl World {
         if self.faults.transfer_lag > 0 {
             let before = self.transfers.back().map_or(0, |(due, _)| *due);
             let due = before.max(self.now + self.faults.transfer_lag);
-            self.transfers.push_back((due, self.view.clone()));
+            self.transfers.push_back((due, Arc::clone(&self.view)));
         }
         self.follow();
     }
@@ -112,11 +123,11 @@ impl World {
         }
         if self.transfers.is_empty() && self.secondary.serial != self.view.serial {
             let at = self.ghosts.published.max(stood);
-            self.secondary_serves(self.view.clone(), at);
+            self.secondary_serves(Arc::clone(&self.view), at);
         }
     }
 
-    fn next_transfer(&mut self) -> Option<(u64, ZoneView)> {
+    fn next_transfer(&mut self) -> Option<(u64, Arc<ZoneView>)> {
         let (due, _) = self.transfers.front()?;
         if *due > self.now {
             return None;
@@ -124,7 +135,7 @@ impl World {
         self.transfers.pop_front()
     }
 
-    fn secondary_serves(&mut self, version: ZoneView, at: u64) {
+    fn secondary_serves(&mut self, version: Arc<ZoneView>, at: u64) {
         let before = std::mem::replace(&mut self.secondary, version);
         self.ghosts.served(&before, at);
         let comes = |site: &&SiteName| {
@@ -137,9 +148,9 @@ impl World {
     }
 
     /// The secondary comes back with the zone as it was on its disk.
-    pub(crate) fn secondary_goes_back(&mut self, copy: &ZoneView, until: u64) {
+    pub(crate) fn secondary_goes_back(&mut self, copy: &Arc<ZoneView>, until: u64) {
         self.transfers.clear();
-        let before = std::mem::replace(&mut self.secondary, copy.clone());
+        let before = std::mem::replace(&mut self.secondary, Arc::clone(copy));
         self.ghosts.served(&before, self.now);
         self.faults.secondary_stands_until = until;
         self.is_behind = true;
@@ -162,7 +173,7 @@ impl World {
         let view = if self.now < self.faults.primary_silent_until {
             Err(problem("the primary does not answer"))
         } else {
-            Ok(self.view.clone())
+            Ok(Arc::clone(&self.view))
         };
         Outcome::Primary {
             view,
@@ -178,7 +189,7 @@ impl World {
         ]
         .map(|(server, view)| ServerAnswer {
             server,
-            view: Ok(view.clone()),
+            view: Ok(ZoneView::clone(view)),
         })
         .into()
     }
@@ -200,13 +211,13 @@ impl World {
         }
     }
 
-    pub(super) fn update(&mut self, change: &ZoneChange) -> UpdateOutcome {
+    pub(super) fn update(&mut self, change: &Arc<ZoneChange>) -> UpdateOutcome {
         let unknown = || UpdateOutcome::Unknown {
             why: "no answer".to_owned(),
         };
         if let Some(after) = self.faults.late_updates.pop_front() {
             self.later
-                .push((self.now + after, Later::Update(Box::new(change.clone()))));
+                .push((self.now + after, Later::Update(Arc::clone(change))));
             return unknown();
         }
         if self.now < self.faults.primary_silent_until {
@@ -219,7 +230,7 @@ impl World {
         }
         if let Some(after) = self.faults.doubled_updates.pop_front() {
             self.later
-                .push((self.now + after, Later::Update(Box::new(change.clone()))));
+                .push((self.now + after, Later::Update(Arc::clone(change))));
         }
         let is_applied = self.apply_update(change);
         if self.faults.lose_answers {
@@ -238,8 +249,8 @@ impl World {
             return false;
         }
         invariants::updating(self, change);
-        let before = self.view.clone();
-        zone::apply(&mut self.view, change);
+        let before = Arc::clone(&self.view);
+        zone::apply(self.zone(), change);
         self.fewest = self.fewest.min(self.in_dns());
         self.remember(change, &before);
         self.published(&before);
@@ -264,7 +275,7 @@ impl World {
             ghosts.refreshed.insert(holder.clone(), self.now);
         }
         for site in &marker.dirty {
-            if old.as_ref().is_none_or(|old| !old.dirty.contains(site)) {
+            if old.is_none_or(|old| !old.dirty.contains(site)) {
                 ghosts.dirtied.insert(site.clone(), self.now);
             }
         }

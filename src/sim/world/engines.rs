@@ -51,7 +51,7 @@ impl World {
         }
         Some(match request {
             EngineRequest::TakeInventory => {
-                EngineOutcome::Inventory(engine::inventory(self.containers(host)))
+                EngineOutcome::Inventory(engine::inventory(self.containers(host)).into())
             }
             EngineRequest::Pull { .. } => EngineOutcome::Pulled { images: 1 },
             EngineRequest::Prepare(_) if self.faults.unready.contains(site) => {
@@ -173,6 +173,10 @@ impl World {
         host: &HostName,
         made: &[crate::coordinator::effect::Made],
     ) -> EngineOutcome {
+        let there = self.containers(host);
+        let runs = |id: &ContainerId| there.iter().any(|c| c.id == *id && c.is_running());
+        // What runs already may be started once more: that changes nothing.
+        let is_change = made.iter().any(|made| !runs(&made.id));
         let Some(declared) = declared(&self.fleet, site, host) else {
             return EngineOutcome::Failed(problem("no such host"));
         };
@@ -183,7 +187,9 @@ impl World {
         );
         if outcome == EngineOutcome::Started {
             let now = self.now;
-            self.ghosts.has_changed(site, now);
+            if is_change {
+                self.ghosts.has_changed(site, now);
+            }
             self.ghosts.started.insert(site.clone(), now);
             invariants::started(self, site, host);
         }

@@ -10,6 +10,7 @@ mod people;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 pub(crate) use faults::Faults;
 pub(crate) use fleet::{fleet_of, playbook};
@@ -64,7 +65,7 @@ const PAUSE: u64 = 20_000;
 /// What was asked for by somebody who hears no answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Later {
-    Update(Box<ZoneChange>),
+    Update(Arc<ZoneChange>),
     Engine {
         site: SiteName,
         host: HostName,
@@ -85,13 +86,13 @@ pub(crate) enum Torn {
 
 #[derive(Clone)]
 pub(crate) struct World {
-    pub(crate) fleet: Fleet,
-    pub(crate) playbook: Playbook,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) playbook: Arc<Playbook>,
     /// What the primary serves.
-    pub(crate) view: ZoneView,
-    pub(crate) secondary: ZoneView,
+    pub(crate) view: Arc<ZoneView>,
+    pub(crate) secondary: Arc<ZoneView>,
     /// Versions of the zone on their way to the secondary, and when each arrives.
-    pub(crate) transfers: VecDeque<(u64, ZoneView)>,
+    pub(crate) transfers: VecDeque<(u64, Arc<ZoneView>)>,
     pub(crate) engines: BTreeMap<HostName, Vec<Container>>,
     /// The version that the tag of every image stands for.
     pub(crate) tag: u8,
@@ -145,13 +146,13 @@ impl World {
         let markers = records
             .map(|name| (name.clone(), MarkerSeen::Absent))
             .collect();
-        let view = ZoneView {
+        let view = Arc::new(ZoneView {
             rrsets,
             markers,
             serial: 1,
-        };
+        });
         let mut world = World {
-            secondary: view.clone(),
+            secondary: Arc::clone(&view),
             view,
             transfers: VecDeque::new(),
             engines: BTreeMap::new(),
@@ -175,8 +176,8 @@ impl World {
             probed: Vec::new(),
             delays: Vec::new(),
             trace: None,
-            fleet,
-            playbook,
+            fleet: fleet.into(),
+            playbook: playbook.into(),
         };
         world.found_containers();
         world
@@ -197,7 +198,7 @@ impl World {
     }
 
     pub(crate) fn coordinator_called(&self, holder: &str) -> Coordinator {
-        let (fleet, playbook) = (self.fleet.clone(), self.playbook.clone());
+        let (fleet, playbook) = (Arc::clone(&self.fleet), Arc::clone(&self.playbook));
         let holder = holder.parse().expect("a holder's name is a label");
         Coordinator::new(fleet, playbook, holder, self.ttl_high)
     }
@@ -216,7 +217,7 @@ impl World {
     }
 
     pub(crate) fn marker(&self) -> Option<Marker> {
-        zone::marker(&self.view)
+        zone::marker(&self.view).cloned()
     }
 
     /// Tells the machine something and starts what it asks for.
@@ -239,11 +240,12 @@ impl World {
         torn: Option<Torn>,
     ) -> Result<(), Rejection> {
         let now = self.time();
-        let decision = machine.decide(input, now)?;
+        let mut decision = machine.decide(input, now)?;
         if decision.events.is_empty() || torn == Some(Torn::BeforeSync) {
             return Ok(());
         }
-        let events = decision.events.clone();
+        // The journal is here: nobody else writes them down.
+        let events = std::mem::take(&mut decision.events);
         self.ghosts.acts(machine.state(), &events);
         let Ok(effects) = machine.commit(decision, now, |_| Ok::<(), std::convert::Infallible>(()));
         if self.trace.is_some() {
@@ -610,7 +612,7 @@ impl World {
     }
 
     /// Whether an UPDATE is on its way of which nobody hears any more.
-    pub(crate) fn has_late_update(&self, is_it: impl Fn(&ZoneChange) -> bool) -> bool {
+    pub(crate) fn has_late_update(&self, is_it: impl Fn(&Arc<ZoneChange>) -> bool) -> bool {
         self.later.iter().any(|(_, late)| match late {
             Later::Update(change) => is_it(change),
             Later::Engine { .. } => false,
