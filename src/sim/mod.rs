@@ -4,11 +4,13 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub(crate) mod chance;
+pub(crate) mod crew;
 pub(crate) mod engine;
 pub mod faults;
 pub mod invariants;
 pub mod night;
 pub mod obeying;
 pub mod play;
+pub mod trace;
 pub(crate) mod world;
 pub(crate) mod zone;

@@ -125,7 +125,7 @@ impl World {
     pub(crate) fn copied(&self) -> Desk {
         Desk {
             journal: self.journal.clone(),
-            queue: Vec::new(),
+            ..Desk::default()
         }
     }
 

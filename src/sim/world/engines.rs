@@ -270,3 +270,26 @@ fn declared<'f>(
 fn named(id: &str) -> ContainerId {
     id.parse().expect("letters, digits and hyphens make an id")
 }
+
+/// A request that changes something, for people.
+pub(super) fn in_words(request: &EngineRequest) -> String {
+    let counted = |count: usize| match count {
+        1 => "1 container".to_owned(),
+        _ => format!("{count} containers"),
+    };
+    match request {
+        EngineRequest::Clear { containers, .. } => {
+            format!("{} stopped and removed", counted(containers.len()))
+        }
+        EngineRequest::Discard { containers } => {
+            format!("{} removed that never ran", counted(containers.len()))
+        }
+        EngineRequest::Start { containers } => format!("{} started", counted(containers.len())),
+        EngineRequest::Prepare(_) => "containers made".to_owned(),
+        EngineRequest::TakeInventory
+        | EngineRequest::Pull { .. }
+        | EngineRequest::TakeEvidence { .. }
+        | EngineRequest::Watch { .. }
+        | EngineRequest::Prune { .. } => "a look, or an image".to_owned(),
+    }
+}
