@@ -144,6 +144,23 @@ impl Crew {
         self.world.step(&mut self.members[next].machine)
     }
 
+    /// The next thing happens to whoever sits at the desk, awake or not. `false`: it has nothing
+    /// in flight.
+    #[cfg(test)]
+    pub(crate) fn step_here(&mut self) -> bool {
+        let member = &mut self.members[self.at];
+        self.world.step(&mut member.machine)
+    }
+
+    /// Whoever sits at the desk gets a copy of another's store, and its name with it.
+    #[cfg(test)]
+    pub(crate) fn takes_a_copy_of(&mut self, from: usize) {
+        if from != self.at {
+            self.members[self.at].holder = self.members[from].holder.clone();
+            self.world.journal = self.members[from].desk.journal.clone();
+        }
+    }
+
     /// The next thing happens to whoever sits at the desk, as `torn` says.
     pub(crate) fn step_torn(&mut self, torn: super::world::Torn) {
         let member = &mut self.members[self.at];

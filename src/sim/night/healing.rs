@@ -12,6 +12,9 @@ use crate::sim::invariants::Violation;
 use crate::sim::trace::Who;
 use crate::sim::world::{Faults, digest};
 
+/// For so long is a TTL remembered that was served. In milliseconds.
+const DAY: u64 = 24 * 3_600_000;
+
 impl Night {
     /// The faults stop. Everything ends within a bound, and what is still out is owed and said;
     /// one more recovery and one more night bring everything back.
@@ -42,8 +45,25 @@ impl Night {
             }
         }
         self.asked(Mode::Recover, None);
+        self.lets_a_day_pass();
         self.asked(Mode::Rotate, None);
         self.looks_at_the_end(&names);
+    }
+
+    /// Where a TTL that somebody set is larger than the longest drain, the next night would wait
+    /// for its day to be over.
+    fn lets_a_day_pass(&mut self) {
+        let world = &mut self.crew.world;
+        let dns = &world.fleet.dns;
+        let declared = dns.ttl.max(dns.ttl_was);
+        if world.ttl_high > declared && world.ttl_high.duration() > world.playbook.drain.at_most {
+            world.ttl_high = declared;
+            world.pass(world.now + DAY);
+            self.told(
+                Who::World,
+                "a day passes: resolvers have forgotten the larger TTL",
+            );
+        }
     }
 
     /// A person brings one site back that cannot come back by itself.
@@ -76,10 +96,7 @@ impl Night {
         }
         let end = self.end();
         if end != Some(RotationEnd::Completed) {
-            self.broken(
-                "comes back",
-                format!("the last night: {end:?} {:?}", self.ended()),
-            );
+            self.broken("comes back", self.of_the_last_night(end.as_ref()));
         }
         for name in names {
             if !self.crew.world.ghosts.is_whole(&self.crew.world.view, name) {
@@ -95,6 +112,27 @@ impl Night {
                 self.broken("owes nothing", format!("{marker:?}"));
             }
         }
+    }
+
+    /// How a night ended in which nothing went wrong any more.
+    fn of_the_last_night(&self, end: Option<&RotationEnd>) -> String {
+        let end = match end {
+            None => "has no end".to_owned(),
+            Some(RotationEnd::Completed) => "completed".to_owned(),
+            Some(RotationEnd::Halted) => "halted".to_owned(),
+            Some(RotationEnd::Aborted { reason }) => format!("was aborted, {reason}"),
+            Some(RotationEnd::NotAcquired { why }) => format!("did not get the marker, {why}"),
+            Some(RotationEnd::Deposed { why }) => format!("was deposed, {why}"),
+        };
+        let ended = self.ended().into_iter();
+        let whys = ended.filter_map(|(site, (_, problem))| {
+            let Problem { what, cure, .. } = problem?;
+            Some(format!("; {site}: {what} ({cure})"))
+        });
+        format!(
+            "a last night without faults {end}{}",
+            whys.collect::<String>()
+        )
     }
 
     /// Something at a site of this playbook that the last night left as it was.
@@ -153,7 +191,10 @@ impl Night {
             self.crew.sit(open);
             let state = self.crew.machine().state();
             if let Some(rotation) = state.running() {
-                let what = format!("{:?} {:?}", rotation.ending, state.lane);
+                let (id, lane) = (&rotation.plan.id, &state.lane);
+                let waits = state.rotation_waits();
+                let waits = waits.map_or_else(|| format!("{lane:?}"), |waits| waits.why);
+                let what = format!("{id} goes on for ever, waiting for {waits}");
                 self.broken("ends", what);
             }
             let unsaid = self.ended().into_iter().find(|(_, (end, problem))| {

@@ -1,5 +1,8 @@
 //! What a night is played with: the fleet, its playbook, what may go wrong, and how long it may take.
+use std::collections::BTreeSet;
+
 use crate::model::fleet::Fleet;
+use crate::model::id::HostName;
 use crate::model::playbook::{Playbook, Preflight, StillBusy};
 use crate::model::time::millis;
 use crate::sim::chance::Chance;
@@ -34,6 +37,33 @@ pub(super) struct Bounds {
 const SMALL: u64 = 260;
 
 impl Stage {
+    /// For a fleet of anybody's: hosts are unique in their site only, and the simulator has one
+    /// engine a host's name.
+    pub fn of(mut fleet: Fleet, playbook: Playbook, faults: Vec<Fault>) -> Stage {
+        let mut seen = BTreeSet::new();
+        let hosts = fleet.sites.values().flat_map(|site| &site.hosts);
+        let twice: BTreeSet<HostName> = hosts
+            .filter(|host| !seen.insert(host.name.clone()))
+            .map(|host| host.name.clone())
+            .collect();
+        for site in fleet.sites.values_mut() {
+            for host in site
+                .hosts
+                .iter_mut()
+                .filter(|host| twice.contains(&host.name))
+            {
+                if let Ok(name) = format!("{}-{}", site.name, host.name).parse() {
+                    host.name = name;
+                }
+            }
+        }
+        Stage {
+            fleet,
+            playbook,
+            faults,
+        }
+    }
+
     /// The faults that can happen to this fleet: where nobody measures traffic, nothing can be
     /// wrong with it.
     pub fn applicable(&self) -> Vec<Fault> {

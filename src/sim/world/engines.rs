@@ -53,7 +53,13 @@ impl World {
             EngineRequest::TakeInventory => {
                 EngineOutcome::Inventory(engine::inventory(self.containers(host)))
             }
+            EngineRequest::Pull { .. } if self.faults.unpulled.contains(site) => {
+                EngineOutcome::Failed(problem(&format!("{host}: the registry does not answer")))
+            }
             EngineRequest::Pull { .. } => EngineOutcome::Pulled { images: 1 },
+            EngineRequest::Prepare(_) if self.faults.disk_full.contains(site) => {
+                EngineOutcome::Unready(vec![problem("no space left on device")])
+            }
             EngineRequest::Prepare(_) if self.faults.unready.contains(site) => {
                 EngineOutcome::Unready(vec![problem("port 80 is held")])
             }
@@ -267,7 +273,18 @@ fn declared<'f>(
     fleet.sites.get(site)?.host(host)
 }
 
-fn named(id: &str) -> ContainerId {
+fn named(name: &str) -> ContainerId {
+    // Hosts are called after their addresses where nobody says otherwise.
+    let id: String = name
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .collect();
     id.parse().expect("letters, digits and hyphens make an id")
 }
 

@@ -524,6 +524,10 @@ impl World {
             address.is_none_or(|address| !without.contains(address))
         });
         asked.all(|host| {
+            let services = host.projects.iter().flat_map(|project| &project.services);
+            if services.map(|service| service.replicas).sum::<u32>() == 0 {
+                return true;
+            }
             let there = self.engines.get(&host.name).into_iter().flatten();
             there.into_iter().any(Container::is_running)
         })

@@ -1,0 +1,13 @@
+//! `simulate`: the fleet and a playbook in the simulator, night after night.
+mod campaign;
+mod chosen;
+mod command;
+mod json;
+mod progress;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod text;
+mod timeline;
+
+pub(crate) use command::{Simulate, run};
