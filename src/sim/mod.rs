@@ -11,6 +11,8 @@ pub mod invariants;
 pub mod night;
 pub mod obeying;
 pub mod play;
+#[cfg(test)]
+pub(crate) mod scenario;
 pub mod trace;
 pub(crate) mod world;
 pub(crate) mod zone;

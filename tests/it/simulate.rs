@@ -61,10 +61,19 @@ fn nights_on_a_sound_fleet_exit_0_and_need_no_store() -> Result<()> {
     ensure!(output.status.code() == Some(0), "{}", said(&output));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let numbers = |key: &str| told[key].as_u64();
-    ensure!(numbers("v") == Some(1) && numbers("nights_played") == Some(20), "{told}");
-    ensure!(numbers("nights_broken") == Some(0) && told["broken"].is_null(), "{told}");
+    ensure!(
+        numbers("v") == Some(1) && numbers("nights_played") == Some(20),
+        "{told}"
+    );
+    ensure!(
+        numbers("nights_broken") == Some(0) && told["broken"].is_null(),
+        "{told}"
+    );
     let rules = told["rules"].as_array().map_or(0, Vec::len);
-    ensure!(rules > 30 && told["faults"].as_array().is_some_and(|all| all.len() > 30), "{told}");
+    ensure!(
+        rules > 30 && told["faults"].as_array().is_some_and(|all| all.len() > 30),
+        "{told}"
+    );
     ensure!(!dir.path().join("state").exists(), "a store was made");
     Ok(())
 }
@@ -76,8 +85,14 @@ fn one_night_is_told_step_by_step_and_the_same_each_time() -> Result<()> {
     let (first, second) = (night()?, night()?);
     ensure!(first.stdout == second.stdout, "{}", said(&second));
     let told = said(&first);
-    ensure!(told.starts_with("the night of seed 5:\n00:00:00  person "), "{told}");
-    ensure!(told.contains("every fault stops; everything must come back"), "{told}");
+    ensure!(
+        told.starts_with("the night of seed 5:\n00:00:00  person "),
+        "{told}"
+    );
+    ensure!(
+        told.contains("every fault stops; everything must come back"),
+        "{told}"
+    );
     let other = run(dir.path(), &["--nights", "1", "--seed", "6"])?;
     ensure!(first.stdout != other.stdout, "{told}");
     Ok(())
@@ -89,11 +104,17 @@ fn a_fault_that_is_not_known_exits_2_with_those_near_it() -> Result<()> {
     let output = run(dir.path(), &["--faults", "all,-freeze"])?;
     let told = said(&output);
     ensure!(output.status.code() == Some(2), "{told}");
-    ensure!(told.contains("freezes") && told.contains("--faults help"), "{told}");
+    ensure!(
+        told.contains("freezes") && told.contains("--faults help"),
+        "{told}"
+    );
     let output = run(dir.path(), &["--faults", "help"])?;
     let told = said(&output);
     ensure!(output.status.code() == Some(0), "{told}");
-    ensure!(told.contains("a coordinator stands still, and goes on later"), "{told}");
+    ensure!(
+        told.contains("a coordinator stands still, and goes on later"),
+        "{told}"
+    );
     let output = run(dir.path(), &["nosuchplaybook"])?;
     ensure!(output.status.code() == Some(2), "{}", said(&output));
     Ok(())

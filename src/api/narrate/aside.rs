@@ -59,9 +59,11 @@ fn of_marker(event: &Event, before: &State) -> Option<String> {
         Event::ChangeNotNeeded { intent, .. } => {
             format!("no UPDATE is needed to {}", meant_unless_refresh(intent)?)
         }
+        // Where none was decided, the primary could not be read: that is told as a delay.
+        Event::ChangeAnswered { .. } if before.lane.changes().is_empty() => return None,
         Event::ChangeAnswered { outcome } => answered(outcome)?,
         Event::FenceDecided { change } => sent(
-            "that changes the marker only, so that the one before can no longer be applied,",
+            "of the marker alone: once it is applied, the one before can no longer be",
             change,
         ),
         Event::ChangeProven { intent, marker, .. } => proven(intent, marker)?,

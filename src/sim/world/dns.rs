@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use super::{Later, World, problem};
+use super::{Later, World, trouble};
 use crate::coordinator::effect::Follow;
 use crate::coordinator::follow::has_followed;
 use crate::coordinator::outcome::{Lagging, Outcome};
@@ -187,7 +187,10 @@ impl World {
         self.serial += 1;
         let text = data_encoding::BASE32_NOPAD.encode(&self.serial.to_be_bytes());
         let view = if self.now < self.faults.primary_silent_until {
-            Err(problem("the primary does not answer"))
+            Err(trouble(
+                "the primary does not answer",
+                "bring it back: nothing else is done until it answers",
+            ))
         } else {
             Ok(self.view.clone())
         };

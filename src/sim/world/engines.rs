@@ -1,5 +1,5 @@
 //! An engine a host, with names, labels and slow answers.
-use super::{Later, World, digest, problem};
+use super::{Later, World, digest, problem, trouble};
 use crate::coordinator::effect::{EngineRequest, Preparation};
 use crate::coordinator::outcome::EngineOutcome;
 use crate::model::fleet::Host;
@@ -42,9 +42,9 @@ impl World {
         request: &EngineRequest,
     ) -> Option<EngineOutcome> {
         if self.faults.down.contains(host) {
-            return Some(EngineOutcome::Failed(problem(&format!(
-                "{host}: no route to the engine"
-            ))));
+            let what = format!("{host}: no route to the engine");
+            let cure = "see that the engine answers: `cleanslate doctor`";
+            return Some(EngineOutcome::Failed(trouble(&what, cure)));
         }
         if let Some(unheard) = self.unheard(site, host, request) {
             return Some(unheard);
@@ -54,14 +54,20 @@ impl World {
                 EngineOutcome::Inventory(engine::inventory(self.containers(host)))
             }
             EngineRequest::Pull { .. } if self.faults.unpulled.contains(site) => {
-                EngineOutcome::Failed(problem(&format!("{host}: the registry does not answer")))
+                let what = format!("{host}: the registry does not answer");
+                EngineOutcome::Failed(trouble(
+                    &what,
+                    "see that the registry answers, from that host too",
+                ))
             }
             EngineRequest::Pull { .. } => EngineOutcome::Pulled { images: 1 },
             EngineRequest::Prepare(_) if self.faults.disk_full.contains(site) => {
-                EngineOutcome::Unready(vec![problem("no space left on device")])
+                let cure = "free space on that host: `docker system df`";
+                EngineOutcome::Unready(vec![trouble("no space left on device", cure)])
             }
             EngineRequest::Prepare(_) if self.faults.unready.contains(site) => {
-                EngineOutcome::Unready(vec![problem("port 80 is held")])
+                let cure = "stop what holds it: `docker ps` on that host";
+                EngineOutcome::Unready(vec![trouble("port 80 is held", cure)])
             }
             EngineRequest::Prepare(preparation) => self.prepare(site, host, preparation),
             EngineRequest::Discard { containers: ids } => {
@@ -77,13 +83,14 @@ impl World {
                 EngineOutcome::Cleared { removed }
             }
             EngineRequest::Start { .. } if self.faults.unhealthy.contains(site) => {
-                let problem = problem("web exited with 1");
+                let cure = "see its log: `cleanslate report`";
+                let problem = trouble("web exited with 1", cure);
                 EngineOutcome::NotStarted { problem }
             }
             EngineRequest::Start { containers } => self.start_made(site, host, containers),
             EngineRequest::Watch { .. } if self.faults.crashing.contains(site) => {
                 self.ghosts.broke(site);
-                let problem = problem("web restarts");
+                let problem = trouble("web restarts", "see its log: `cleanslate report`");
                 EngineOutcome::Breach { problem }
             }
             EngineRequest::Watch { containers } => {

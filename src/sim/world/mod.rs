@@ -509,7 +509,10 @@ impl World {
                 if manner == ProbeManner::Watch {
                     self.ghosts.broke(site);
                 }
-                let problems = vec![problem("front: HTTP 500")];
+                let problems = vec![trouble(
+                    "front: HTTP 500",
+                    "see why the site does not answer",
+                )];
                 Some(Outcome::Probe(ProbeOutcome::Failing { problems }))
             }
         }
@@ -610,9 +613,14 @@ impl World {
 }
 
 pub(crate) fn problem(what: &str) -> Problem {
+    trouble(what, "mend it")
+}
+
+/// A problem with a cure of its own.
+pub(crate) fn trouble(what: &str, cure: &str) -> Problem {
     Problem {
         what: what.to_owned(),
-        cure: "mend it".to_owned(),
+        cure: cure.to_owned(),
         is_transient: true,
     }
 }

@@ -4,6 +4,8 @@ mod chosen;
 mod command;
 mod json;
 mod progress;
+#[cfg(test)]
+mod scenarios;
 mod tally;
 #[cfg(test)]
 mod tests;
