@@ -4,6 +4,7 @@ use super::place::{running, site_of};
 use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
+use crate::coordinator::safety::Refusal;
 use crate::coordinator::state::State;
 use crate::model::id::SiteName;
 use crate::model::marker::Marker;
@@ -94,7 +95,10 @@ fn of_marker(event: &Event, before: &State) -> Option<String> {
             format!("may take the marker over from {holder}")
         }
         Event::Deposed { refusal } => {
-            format!("sends nothing more: {}: {}", refusal.rule, refusal.why)
+            let Refusal {
+                rule, why, cure, ..
+            } = refusal;
+            format!("sends nothing more: {rule}: {why}; {cure}")
         }
         Event::Halted { cause, .. } if running(before).is_some() => {
             format!("begins no further visit: {}; {}", cause.what, cause.cure)

@@ -319,11 +319,9 @@ impl Night {
     )]
     fn people_act(&mut self, fault: Fault, site: &SiteName) {
         match fault {
-            Fault::Aborts => {
-                if self.chance.one_in(3) {
-                    let (actor, reason) = ("ana".to_owned(), None);
-                    self.tells(fault, "abort", Command::Abort { actor, reason });
-                }
+            Fault::Aborts if self.chance.one_in(3) => {
+                let (actor, reason) = ("ana".to_owned(), None);
+                self.tells(fault, "abort", Command::Abort { actor, reason });
             }
             Fault::Nsupdate => self.takes_in_hand(site),
             Fault::Queued => self.queues(site),
@@ -354,14 +352,13 @@ impl Night {
                     self.crew.world.restore_zone(&copy);
                 }
             }
-            Fault::MarkerDeleted => {
-                if self.chance.one_in(4) {
-                    self.notes(fault, "deletes the marker");
-                    self.crew.world.write_marker(None);
-                }
+            Fault::MarkerDeleted if self.chance.one_in(4) => {
+                self.notes(fault, "deletes the marker");
+                self.crew.world.write_marker(None);
             }
             Fault::TtlChanged => self.changes_ttl(),
-            // Said by those who withdraw a site, when nothing runs.
+            // A person who thinks better of it; the floor is overridden by those who withdraw a
+            // site, when nothing runs.
             _ => {}
         }
     }

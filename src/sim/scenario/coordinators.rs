@@ -34,12 +34,9 @@ impl Scene {
                 self.told(line, Command::Abort { actor, reason })
             }
             ["supersede"] => self.told(line, Command::Supersede),
-            ["until", "sends", intent, site @ ..] => self.until(line, |event| match event {
-                Event::ChangeDecided { intent: other, .. } => {
-                    is_intent(other, intent, site.first())
-                }
-                _ => false,
-            }),
+            ["until", "sends", intent, site @ ..] => {
+                self.until(line, |event| is_sent(event, intent, site.first()))
+            }
             ["until", "proves", intent, site @ ..] => {
                 self.until(line, |event| is_proven(event, intent, site.first()))
             }
@@ -59,7 +56,7 @@ impl Scene {
                 self.crew.step_here();
                 Ok(())
             }
-            ["to", "the", "end"] => self.to_the_end(line),
+            ["to", "the", "end"] => self.comes_to_its_end(line),
             _ => self.fate(line, &words),
         }
     }
@@ -293,7 +290,7 @@ impl Scene {
     }
 
     /// Everybody who is awake goes on, until the rotation of this one has ended.
-    fn to_the_end(&mut self, line: &Line) -> Result<(), Wrong> {
+    fn comes_to_its_end(&mut self, line: &Line) -> Result<(), Wrong> {
         let seat = self.crew.at();
         for _ in 0..MOST_STEPS {
             self.crew.sit(seat);
@@ -324,6 +321,13 @@ fn is_called(event: &Event, name: &str, site: Option<&&str>) -> bool {
     let value = serde_json::to_value(event).unwrap_or_default();
     let is_site = site.is_none_or(|site| value["site"].as_str() == Some(*site));
     is_site && name_of(event) == name
+}
+
+fn is_sent(event: &Event, name: &str, site: Option<&&str>) -> bool {
+    if let Event::ChangeDecided { intent, .. } = event {
+        return is_intent(intent, name, site);
+    }
+    false
 }
 
 fn is_proven(event: &Event, name: &str, site: Option<&&str>) -> bool {

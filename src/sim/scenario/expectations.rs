@@ -19,7 +19,7 @@ impl Scene {
             ["marker", "held", "by", who] => self.holds(line, who),
             ["marker", "absent"] => match self.crew.world.marker() {
                 None => Ok(()),
-                Some(marker) => Err(not(line, format!("{marker:?}"))),
+                Some(marker) => Err(not(line, &format!("{marker:?}"))),
             },
             [list @ ("out" | "dirty" | "held" | "cordon"), sites @ ..] => self.lists(line, list, sites),
             ["everything", "new"] => self.is_new(line, true, None),
@@ -68,7 +68,7 @@ impl Scene {
         });
         match holder == expected {
             true => Ok(()),
-            false => Err(not(line, format!("{holder:?} holds it"))),
+            false => Err(not(line, &format!("{holder:?} holds it"))),
         }
     }
 
@@ -91,7 +91,7 @@ impl Scene {
             let other = running.find(|container| !container.digests.contains(&wanted))?;
             Some(format!("{} is of another version", other.id.as_str()))
         });
-        other.map_or(Ok(()), |other| Err(not(line, other)))
+        other.map_or(Ok(()), |other| Err(not(line, &other)))
     }
 
     fn ended(&mut self, line: &Line, who: &str, end: &str) -> Result<(), Wrong> {
@@ -108,7 +108,7 @@ impl Scene {
         };
         match is == end {
             true => Ok(()),
-            false => Err(not(line, is.to_owned())),
+            false => Err(not(line, is)),
         }
     }
 
@@ -128,7 +128,7 @@ impl Scene {
         };
         match is == end {
             true => Ok(()),
-            false => Err(not(line, is.to_owned())),
+            false => Err(not(line, is)),
         }
     }
 }
@@ -137,19 +137,14 @@ fn same(line: &Line, are: &[&str], expected: &[&str]) -> Result<(), Wrong> {
     let set = |names: &[&str]| -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     };
-    match set(are) == set(expected) {
-        true => Ok(()),
-        false => Err(not(
-            line,
-            match are {
-                [] => "nobody".to_owned(),
-                are => are.join(" "),
-            },
-        )),
+    if set(are) == set(expected) {
+        return Ok(());
     }
+    let are = are.join(" ");
+    Err(not(line, if are.is_empty() { "nobody" } else { &are }))
 }
 
-fn not(line: &Line, is: String) -> Wrong {
+fn not(line: &Line, is: &str) -> Wrong {
     let what = format!("expected {}, found: {is}", line.words[1..].join(" "));
     line.wrong(what, "mend the story, or the coordinator")
 }

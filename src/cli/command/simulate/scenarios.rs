@@ -59,10 +59,6 @@ fn wrong(text_of_file: &str, bless: impl Fn(&str)) -> Option<String> {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test is told to write its files anew"
-)]
 fn every_story_goes_as_it_is_written_down() {
     let is_blessed = std::env::var_os("CLEANSLATE_BLESS").is_some_and(|value| value == "1");
     let mut all = Vec::new();
