@@ -5,7 +5,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
     abort, by_hand, check, doctor, history, init, plan, pull, rebuild, recover, report, retry,
-    rotate, status, take_over,
+    rotate, simulate, status, take_over,
 };
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Check(check::Check),
     Doctor(doctor::Doctor),
     Plan(plan::Show),
+    Simulate(simulate::Simulate),
     Rotate(rotate::Rotate),
     Rebuild(rebuild::Rebuild),
     Status(status::Show),
@@ -184,6 +185,7 @@ mod tests {
           check      Reads and validates every file; contacts nothing
           doctor     Asks every name server, engine, registry and probe, and proves the DNS rights
           plan       Shows what a rotation would do: order, floors, digests old → new, scale, DNS, times
+          simulate   Plays nights full of faults on this fleet in a simulator; contacts nothing
           rotate     Visits every site of a playbook: out of DNS, emptied, rebuilt from its images, put back
           rebuild    Destroys and rebuilds one site now; a sick one leaves DNS first
           status     Where every site stands, and what a person is needed for

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::{Cli, Command};
 use super::command::{
     abort, by_hand, check, doctor, history, init, plan, pull, rebuild, recover, report, retry,
-    rotate, status, take_over,
+    rotate, simulate, status, take_over,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -50,6 +50,7 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Init(args) => init::run(desk, &args).await,
         Command::Check(args) => check::run(desk, &args),
         Command::Doctor(args) => Box::pin(doctor::run(desk, &args)).await,
+        Command::Simulate(args) => Box::pin(simulate::run(desk, &args)).await,
         Command::Plan(args) => Box::pin(plan::run(desk, &args)).await,
         Command::Rotate(args) => Box::pin(rotate::run(desk, &args)).await,
         Command::Rebuild(args) => Box::pin(rebuild::run(desk, &args)).await,

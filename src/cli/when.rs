@@ -4,6 +4,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub(crate) use crate::model::time::span;
+
 /// How times are shown.
 #[derive(Clone, Debug)]
 pub(crate) struct When {
@@ -44,23 +46,6 @@ impl When {
 /// From the earlier to the later; zero if they are the other way round.
 pub(crate) fn between(earlier: Timestamp, later: Timestamp) -> Duration {
     Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
-}
-
-/// The two largest units: `45s`, `4m 10s`, `3h 2m`, `2d 4h`.
-pub(crate) fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
-    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
-    let two = |first: u64, unit: &str, second: u64, lesser: &str| match second {
-        0 => format!("{first}{unit}"),
-        _ => format!("{first}{unit} {second}{lesser}"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{rest}s"),
-        (0, 0, _) => two(minutes, "m", rest, "s"),
-        (0, _, _) => two(hours, "h", minutes, "m"),
-        (_, _, _) => two(days, "d", hours, "h"),
-    }
 }
 
 #[cfg(test)]

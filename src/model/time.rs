@@ -41,6 +41,23 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The two largest units: `45s`, `4m 10s`, `3h 2m`, `2d 4h`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    let two = |first: u64, unit: &str, second: u64, lesser: &str| match second {
+        0 => format!("{first}{unit}"),
+        _ => format!("{first}{unit} {second}{lesser}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{rest}s"),
+        (0, 0, _) => two(minutes, "m", rest, "s"),
+        (0, _, _) => two(hours, "h", minutes, "m"),
+        (_, _, _) => two(days, "d", hours, "h"),
+    }
+}
+
 /// A time to live in seconds: how long a resolver may keep an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

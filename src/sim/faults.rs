@@ -240,6 +240,31 @@ impl Fault {
         self.row().2
     }
 
+    /// Whether people do it, rather than servers, engines or networks.
+    pub fn is_by_people(self) -> bool {
+        matches!(
+            self,
+            Fault::Aborts
+                | Fault::TakeOvers
+                | Fault::Nsupdate
+                | Fault::Queued
+                | Fault::Cordons
+                | Fault::TagsMove
+                | Fault::BelowFloor
+                | Fault::ZoneRestored
+                | Fault::MarkerDeleted
+                | Fault::TtlChanged
+        )
+    }
+
+    /// Whether it needs somebody who measures traffic.
+    pub fn is_about_traffic(self) -> bool {
+        matches!(
+            self,
+            Fault::Overstaying | Fault::Busy | Fault::TrafficUnknown | Fault::NoTraffic
+        )
+    }
+
     fn row(self) -> &'static (Fault, &'static str, &'static str) {
         let mut rows = TABLE.iter();
         rows.find(|(fault, _, _)| *fault == self)

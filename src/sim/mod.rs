@@ -4,6 +4,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub(crate) mod chance;
+pub(crate) mod crew;
 pub(crate) mod engine;
 #[cfg(test)]
 mod every;
@@ -12,5 +13,8 @@ pub mod invariants;
 pub mod night;
 pub mod obeying;
 pub mod play;
+#[cfg(test)]
+pub(crate) mod scenario;
+pub mod trace;
 pub(crate) mod world;
 pub(crate) mod zone;

@@ -34,6 +34,7 @@ mod refusals;
 mod registry_fails;
 mod remembered;
 mod shapes;
+mod simulate;
 mod stopping;
 mod store_lost;
 mod two_coordinators;

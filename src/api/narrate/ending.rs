@@ -77,7 +77,12 @@ pub(super) fn ended(end: &RotationEnd, rotation: &Rotation, at: Timestamp) -> Op
             let cure = rotation.refusal.as_ref().map(|refusal| &refusal.cure);
             halted(why, cure.map_or(SEE_STATUS, String::as_str))
         }
-        RotationEnd::Deposed { why } => halted(why, SEE_STATUS),
+        // Whoever took over answers for what was out: how it stands is not known here.
+        RotationEnd::Deposed { why } => Public::RotationHalted {
+            cause: why.clone(),
+            cure: SEE_STATUS.to_owned(),
+            next: "cleanslate status".to_owned(),
+        },
         RotationEnd::Aborted { reason } => Public::RotationAborted {
             reason: reason.clone(),
         },

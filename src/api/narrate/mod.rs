@@ -1,4 +1,5 @@
 //! The journal's facts as public event lines: which of them others hear of, and in which words.
+mod aside;
 mod change;
 mod ending;
 mod fact;
@@ -7,4 +8,5 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+pub use aside::{Aside, aside};
 pub use narrator::Narrator;

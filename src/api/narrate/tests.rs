@@ -90,8 +90,8 @@ fn a_failing_site_is_retried_then_quarantined_and_the_end_names_the_command() {
     insta::assert_snapshot!(last.join("\n"), @r#"
     19 recreate retrying {"after":2,"attempt":2,"why":"web exited with 1"}
     20 recreate retrying {"after":4,"attempt":3,"why":"web exited with 1"}
-    21 recreate site_quarantined {"cure":"mend it","why":"web exited with 1"}
-    22 - rotation_halted {"cause":"web exited with 1","cure":"mend it","next":"cleanslate rebuild nyc --reason TEXT"}
+    21 recreate site_quarantined {"cure":"see its log: `cleanslate report`","why":"web exited with 1"}
+    22 - rotation_halted {"cause":"web exited with 1","cure":"see its log: `cleanslate report`","next":"cleanslate rebuild nyc --reason TEXT"}
     "#);
 }
 
@@ -128,7 +128,7 @@ fn what_was_not_ready_is_skipped_with_its_cure() {
     insta::assert_snapshot!(lines.join("\n"), @r#"
     2 ready visit_started {"kind":"in_service"}
     3 ready images_pulled {"images":1}
-    4 ready site_skipped {"cure":"mend it","why":"port 80 is held"}
+    4 ready site_skipped {"cure":"stop what holds it: `docker ps` on that host","why":"port 80 is held"}
     5 - rotation_completed {"seconds":0,"skipped":["fra"],"visited":[]}
     "#);
 }

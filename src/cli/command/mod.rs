@@ -15,5 +15,6 @@ pub(super) mod recover;
 pub(super) mod report;
 pub(super) mod retry;
 pub(super) mod rotate;
+pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod take_over;

@@ -22,7 +22,7 @@ fn name_of(rotation: &RotationId) -> &str {
 }
 
 /// What happened, without when and where.
-fn words(line: &Line, when: &When, now: Timestamp) -> String {
+pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
     match &line.public {
         Public::RotationPlanned {
             sites,

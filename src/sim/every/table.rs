@@ -374,7 +374,7 @@ impl Table {
             there.into_iter().any(|container| container.id == *id)
         };
         self.world.later.retain(|(_, late)| match late {
-            Later::Update(change) => change.expect_marker == stands,
+            Later::Update(change) => change.expect_marker.as_ref() == stands,
             Later::Engine { host, request, .. } => match request {
                 EngineRequest::Clear { containers, .. } | EngineRequest::Discard { containers } => {
                     containers.iter().any(|id| is_there(host, id))

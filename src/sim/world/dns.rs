@@ -1,9 +1,10 @@
 //! A primary that applies UPDATEs as RFC 2136 says, a public server that follows it, and people
 //! with an editor.
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Later, World, problem};
+use super::{Later, World, trouble};
 use crate::coordinator::effect::Follow;
 use crate::coordinator::follow::has_followed;
 use crate::coordinator::outcome::{Lagging, Outcome};
@@ -13,6 +14,7 @@ use crate::model::rrset::{
     MarkerSeen, RecordName, ServerAnswer, UpdateOutcome, ZoneChange, ZoneView,
 };
 use crate::model::time::Ttl;
+use crate::sim::trace::Who;
 use crate::sim::{invariants, zone};
 
 impl World {
@@ -100,6 +102,7 @@ impl World {
 
     /// The primary serves something new.
     fn published(&mut self, before: &ZoneView) {
+        self.tells_who_is_in("in DNS now", before, &self.view.clone());
         self.ghosts.served(before, self.now);
         self.ghosts.published = self.now;
         if self.faults.transfer_lag > 0 {
@@ -127,6 +130,25 @@ impl World {
         }
     }
 
+    /// Which sites a server sends users to, where that is another matter than before.
+    fn tells_who_is_in(&mut self, what: &str, before: &ZoneView, now: &ZoneView) {
+        if self.trace.is_none() {
+            return;
+        }
+        let of = |view: &ZoneView| -> Vec<&str> {
+            let sites = self.fleet.sites.keys();
+            let is_in = |site: &&SiteName| self.ghosts.is_in(view, site);
+            sites.filter(is_in).map(SiteName::as_str).collect()
+        };
+        if of(before) != of(now) {
+            let words = match of(now).as_slice() {
+                [] => format!("{what}: nobody"),
+                sites => format!("{what}: {}", sites.join(", ")),
+            };
+            self.told(Who::World, words);
+        }
+    }
+
     fn next_transfer(&mut self) -> Option<(u64, Arc<ZoneView>)> {
         let (due, _) = self.transfers.front()?;
         if *due > self.now {
@@ -138,6 +160,10 @@ impl World {
     fn secondary_serves(&mut self, version: Arc<ZoneView>, at: u64) {
         let before = std::mem::replace(&mut self.secondary, version);
         self.ghosts.served(&before, at);
+        if at < self.now || self.faults.transfer_lag > 0 {
+            let now = self.secondary.clone();
+            self.tells_who_is_in("the secondary follows, and serves", &before, &now);
+        }
         let comes = |site: &&SiteName| {
             self.ghosts.is_in(&self.secondary, site) && !self.ghosts.is_in(&before, site)
         };
@@ -151,6 +177,7 @@ impl World {
     pub(crate) fn secondary_goes_back(&mut self, copy: &Arc<ZoneView>, until: u64) {
         self.transfers.clear();
         let before = std::mem::replace(&mut self.secondary, Arc::clone(copy));
+        self.tells_who_is_in("the secondary serves", &before, copy);
         self.ghosts.served(&before, self.now);
         self.faults.secondary_stands_until = until;
         self.is_behind = true;
@@ -171,7 +198,10 @@ impl World {
         self.serial += 1;
         let text = data_encoding::BASE32_NOPAD.encode(&self.serial.to_be_bytes());
         let view = if self.now < self.faults.primary_silent_until {
-            Err(problem("the primary does not answer"))
+            Err(trouble(
+                "the primary does not answer",
+                "bring it back: nothing else is done until it answers",
+            ))
         } else {
             Ok(Arc::clone(&self.view))
         };
@@ -182,16 +212,23 @@ impl World {
     }
 
     pub(super) fn servers(&self) -> Vec<ServerAnswer> {
-        let secondary = "10.0.1.53:53".parse().expect("a socket address");
         [
             (self.fleet.dns.server, &self.view),
-            (secondary, &self.secondary),
+            (self.public_server(), &self.secondary),
         ]
         .map(|(server, view)| ServerAnswer {
             server,
             view: Ok(ZoneView::clone(view)),
         })
         .into()
+    }
+
+    /// Where the server that follows the primary answers.
+    fn public_server(&self) -> SocketAddr {
+        let declared = self.fleet.dns.nameservers.iter().flatten();
+        let mut others = declared.filter(|server| **server != self.fleet.dns.server);
+        let pretend = || SocketAddr::from(([10, 0, 1, 53], 53));
+        others.next().copied().unwrap_or_else(pretend)
     }
 
     pub(super) fn followed(&self, follow: &Follow) -> Outcome {
@@ -216,6 +253,10 @@ impl World {
             why: "no answer".to_owned(),
         };
         if let Some(after) = self.faults.late_updates.pop_front() {
+            self.told(
+                Who::World,
+                "the UPDATE is on its way, nobody answers".to_owned(),
+            );
             self.later
                 .push((self.now + after, Later::Update(Arc::clone(change))));
             return unknown();
@@ -226,6 +267,7 @@ impl World {
         }
         if self.faults.lose_requests > 0 {
             self.faults.lose_requests -= 1;
+            self.told(Who::World, "the UPDATE is lost on its way".to_owned());
             return unknown();
         }
         if let Some(after) = self.faults.doubled_updates.pop_front() {
@@ -234,6 +276,11 @@ impl World {
         }
         let is_applied = self.apply_update(change);
         if self.faults.lose_answers {
+            let what = if is_applied { "applied" } else { "refused" };
+            self.told(
+                Who::World,
+                format!("the UPDATE is {what}, its answer is lost"),
+            );
             return unknown();
         }
         if is_applied {

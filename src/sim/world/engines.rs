@@ -1,5 +1,5 @@
 //! An engine a host, with names, labels and slow answers.
-use super::{Later, World, digest, problem};
+use super::{Later, World, digest, problem, trouble};
 use crate::coordinator::effect::{EngineRequest, Preparation};
 use crate::coordinator::outcome::EngineOutcome;
 use crate::model::fleet::Host;
@@ -42,9 +42,9 @@ impl World {
         request: &EngineRequest,
     ) -> Option<EngineOutcome> {
         if self.faults.down.contains(host) {
-            return Some(EngineOutcome::Failed(problem(&format!(
-                "{host}: no route to the engine"
-            ))));
+            let what = format!("{host}: no route to the engine");
+            let cure = "see that the engine answers: `cleanslate doctor`";
+            return Some(EngineOutcome::Failed(trouble(&what, cure)));
         }
         if let Some(unheard) = self.unheard(site, host, request) {
             return Some(unheard);
@@ -53,9 +53,21 @@ impl World {
             EngineRequest::TakeInventory => {
                 EngineOutcome::Inventory(engine::inventory(self.containers(host)).into())
             }
+            EngineRequest::Pull { .. } if self.faults.unpulled.contains(site) => {
+                let what = format!("{host}: the registry does not answer");
+                EngineOutcome::Failed(trouble(
+                    &what,
+                    "see that the registry answers, from that host too",
+                ))
+            }
             EngineRequest::Pull { .. } => EngineOutcome::Pulled { images: 1 },
+            EngineRequest::Prepare(_) if self.faults.disk_full.contains(site) => {
+                let cure = "free space on that host: `docker system df`";
+                EngineOutcome::Unready(vec![trouble("no space left on device", cure)])
+            }
             EngineRequest::Prepare(_) if self.faults.unready.contains(site) => {
-                EngineOutcome::Unready(vec![problem("port 80 is held")])
+                let cure = "stop what holds it: `docker ps` on that host";
+                EngineOutcome::Unready(vec![trouble("port 80 is held", cure)])
             }
             EngineRequest::Prepare(preparation) => self.prepare(site, host, preparation),
             EngineRequest::Discard { containers: ids } => {
@@ -71,13 +83,14 @@ impl World {
                 EngineOutcome::Cleared { removed }
             }
             EngineRequest::Start { .. } if self.faults.unhealthy.contains(site) => {
-                let problem = problem("web exited with 1");
+                let cure = "see its log: `cleanslate report`";
+                let problem = trouble("web exited with 1", cure);
                 EngineOutcome::NotStarted { problem }
             }
             EngineRequest::Start { containers } => self.start_made(site, host, containers),
             EngineRequest::Watch { .. } if self.faults.crashing.contains(site) => {
                 self.ghosts.broke(site);
-                let problem = problem("web restarts");
+                let problem = trouble("web restarts", "see its log: `cleanslate report`");
                 EngineOutcome::Breach { problem }
             }
             EngineRequest::Watch { containers } => {
@@ -273,6 +286,40 @@ fn declared<'f>(
     fleet.sites.get(site)?.host(host)
 }
 
-fn named(id: &str) -> ContainerId {
+fn named(name: &str) -> ContainerId {
+    // Hosts are called after their addresses where nobody says otherwise.
+    let id: String = name
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .collect();
     id.parse().expect("letters, digits and hyphens make an id")
+}
+
+/// A request that changes something, for people.
+pub(super) fn in_words(request: &EngineRequest) -> String {
+    let counted = |count: usize| match count {
+        1 => "1 container".to_owned(),
+        _ => format!("{count} containers"),
+    };
+    match request {
+        EngineRequest::Clear { containers, .. } => {
+            format!("{} stopped and removed", counted(containers.len()))
+        }
+        EngineRequest::Discard { containers } => {
+            format!("{} removed that never ran", counted(containers.len()))
+        }
+        EngineRequest::Start { containers } => format!("{} started", counted(containers.len())),
+        EngineRequest::Prepare(_) => "containers made".to_owned(),
+        EngineRequest::TakeInventory
+        | EngineRequest::Pull { .. }
+        | EngineRequest::TakeEvidence { .. }
+        | EngineRequest::Watch { .. }
+        | EngineRequest::Prune { .. } => "a look, or an image".to_owned(),
+    }
 }

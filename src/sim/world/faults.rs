@@ -30,6 +30,9 @@ pub(crate) struct Faults {
     /// Containers of these sites exit while they are watched.
     pub(crate) crashing: BTreeSet<SiteName>,
     pub(crate) unready: BTreeSet<SiteName>,
+    pub(crate) disk_full: BTreeSet<SiteName>,
+    /// Sites that get no images from the registry.
+    pub(crate) unpulled: BTreeSet<SiteName>,
     /// Engines that cannot be reached.
     pub(crate) down: BTreeSet<HostName>,
     /// The next removals are carried out so many milliseconds later, their answer is lost.

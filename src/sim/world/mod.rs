@@ -17,6 +17,7 @@ pub(crate) use fleet::{fleet_of, playbook};
 pub(crate) use ghosts::Ghosts;
 
 use super::invariants::{self, Violation};
+use super::trace::{Decided, Entry, Seat, What, Who};
 use super::zone;
 use crate::coordinator::effect::{Effect, EngineRequest, ProbeManner, Request};
 use crate::coordinator::event::Event;
@@ -25,6 +26,7 @@ use crate::coordinator::machine::{Coordinator, Rejection};
 use crate::coordinator::outcome::{Outcome, ProbeOutcome, Problem, TrafficOutcome};
 use crate::coordinator::plan::Survey;
 use crate::coordinator::safety::Feet;
+use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::{ContainerId, Epoch, HostName, SiteName};
 use crate::model::image::Digest;
@@ -43,6 +45,8 @@ pub(crate) fn digest(n: u8) -> Digest {
 /// What belongs to one coordinator: its journal, and what it has asked for.
 #[derive(Clone, Default)]
 pub(crate) struct Desk {
+    /// Whose desk it is.
+    pub(crate) seat: Seat,
     pub(crate) journal: Vec<(Event, Now)>,
     pub(crate) queue: Vec<(u64, Effect)>,
     /// By so many milliseconds its clock is behind the world's: it stood still.
@@ -125,7 +129,10 @@ pub(crate) struct World {
     pub(crate) probed: Vec<(SiteName, ProbeManner, BTreeSet<IpAddr>)>,
     /// So much longer does each effect take, by turns.
     pub(crate) delays: Vec<u64>,
-    pub(crate) trace: Option<Vec<(u64, String)>>,
+    /// Who sits at the desk.
+    pub(crate) seat: Seat,
+    /// What happened, where somebody wants to read it.
+    pub(crate) trace: Option<Vec<Entry>>,
 }
 
 impl World {
@@ -175,6 +182,7 @@ impl World {
             kept_images: Vec::new(),
             probed: Vec::new(),
             delays: Vec::new(),
+            seat: Seat::default(),
             trace: None,
             fleet: fleet.into(),
             playbook: playbook.into(),
@@ -247,15 +255,10 @@ impl World {
         // The journal is here: nobody else writes them down.
         let events = std::mem::take(&mut decision.events);
         self.ghosts.acts(machine.state(), &events);
+        let before = self.trace.is_some().then(|| machine.state().clone());
         let Ok(effects) = machine.commit(decision, now, |_| Ok::<(), std::convert::Infallible>(()));
-        if self.trace.is_some() {
-            let holder = machine.context().holder.to_string();
-            for event in &events {
-                self.told(
-                    &holder,
-                    &format!("{event:?}").chars().take(230).collect::<String>(),
-                );
-            }
+        if let Some(before) = before {
+            self.decided(machine, before, &events);
         }
         invariants::decided(self, machine, &events, &effects);
         self.journal
@@ -373,6 +376,7 @@ impl World {
         std::mem::swap(&mut self.journal, &mut desk.journal);
         std::mem::swap(&mut self.queue, &mut desk.queue);
         std::mem::swap(&mut self.lag, &mut desk.lag);
+        std::mem::swap(&mut self.seat, &mut desk.seat);
     }
 
     /// Time passes.
@@ -397,8 +401,17 @@ impl World {
         self.pass(at);
         match late {
             Later::Update(change) => {
-                let is_applied = self.apply_update(&change);
-                self.told("late UPDATE", &format!("{is_applied} {change:?}"));
+                let (epoch, seq) = (change.marker.epoch, change.marker.seq);
+                self.told(
+                    Who::World,
+                    format!(
+                        "an UPDATE arrives that nobody hears of any more (epoch {epoch}, seq {seq})"
+                    ),
+                );
+                if !self.apply_update(&change) {
+                    let what = "it is refused: what it states no longer holds";
+                    self.told(Who::World, what.to_owned());
+                }
             }
             Later::Engine {
                 site,
@@ -407,9 +420,10 @@ impl World {
                 by,
             } => {
                 self.ghosts.acting = by;
+                let what = engines::in_words(&request);
                 self.told(
-                    "late engine",
-                    &format!("{request:?}").chars().take(200).collect::<String>(),
+                    Who::World,
+                    format!("{host} carries out what nobody waits for any more: {what}"),
                 );
                 self.late_engine(&site, &host, &request);
             }
@@ -550,7 +564,10 @@ impl World {
                 if manner == ProbeManner::Watch {
                     self.ghosts.broke(site);
                 }
-                let problems = vec![problem("front: HTTP 500")];
+                let problems = vec![trouble(
+                    "front: HTTP 500",
+                    "see why the site does not answer",
+                )];
                 Some(Outcome::Probe(ProbeOutcome::Failing { problems }))
             }
         }
@@ -565,6 +582,10 @@ impl World {
             address.is_none_or(|address| !without.contains(address))
         });
         asked.all(|host| {
+            let services = host.projects.iter().flat_map(|project| &project.services);
+            if services.map(|service| service.replicas).sum::<u32>() == 0 {
+                return true;
+            }
             let there = self.engines.get(&host.name).into_iter().flatten();
             there.into_iter().any(Container::is_running)
         })
@@ -604,10 +625,30 @@ impl World {
             .flatten()
     }
 
-    pub(crate) fn told(&mut self, who: &str, what: &str) {
-        let now = self.now;
+    /// Something happened that no coordinator decided.
+    pub(crate) fn told(&mut self, who: Who, words: String) {
+        self.traced(who, What::Told(words));
+    }
+
+    pub(crate) fn traced(&mut self, who: Who, what: What) {
+        let at = self.time();
         if let Some(trace) = &mut self.trace {
-            trace.push((now, format!("{who}: {what}")));
+            trace.push(Entry { at, who, what });
+        }
+    }
+
+    fn decided(&mut self, machine: &Coordinator, mut before: State, events: &[Event]) {
+        for event in events {
+            let mut after = before.clone();
+            after.apply(&machine.context(), event, self.time());
+            let decided = Decided {
+                event: event.clone(),
+                before,
+                after: after.clone(),
+            };
+            let who = Who::Coordinator(self.seat);
+            self.traced(who, What::Decided(Box::new(decided)));
+            before = after;
         }
     }
 
@@ -621,15 +662,20 @@ impl World {
 
     /// Notes what must never happen and did.
     pub(crate) fn note(&mut self, violation: Violation) {
-        self.told("VIOLATION", &violation.to_string());
+        self.traced(Who::World, What::Broken(violation.clone()));
         self.hurt.push(violation);
     }
 }
 
 pub(crate) fn problem(what: &str) -> Problem {
+    trouble(what, "mend it")
+}
+
+/// A problem with a cure of its own.
+pub(crate) fn trouble(what: &str, cure: &str) -> Problem {
     Problem {
         what: what.to_owned(),
-        cure: "mend it".to_owned(),
+        cure: cure.to_owned(),
         is_transient: true,
     }
 }

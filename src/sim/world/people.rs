@@ -1,9 +1,20 @@
 //! What people say, and may therefore be done.
 use super::World;
 use crate::coordinator::machine::Coordinator;
-use crate::coordinator::plan::{Mode, Plan};
+use crate::coordinator::plan::{Mode, Options, Plan};
+use crate::model::id::SiteName;
+use crate::sim::trace::Who;
 
 impl World {
+    /// Tells what a person typed at the coordinator that sits here.
+    pub(crate) fn asked(&mut self, plan: &Plan) {
+        if self.trace.is_some() {
+            let sites: Vec<&str> = plan.sites().map(SiteName::as_str).collect();
+            let words = typed(plan.playbook.as_str(), &plan.mode, &sites, &plan.options);
+            self.told(Who::Person, format!("{}: cleanslate {words}", self.seat));
+        }
+    }
+
     /// Notes what a person allowed with this plan: no rule is broken by what was asked for.
     pub(crate) fn allow(&mut self, machine: &Coordinator, plan: &Plan) {
         let holder = machine.context().holder.clone();
@@ -22,4 +33,32 @@ impl World {
             self.is_overridden = true;
         }
     }
+}
+
+/// A request as a command line.
+fn typed(playbook: &str, mode: &Mode, sites: &[&str], options: &Options) -> String {
+    let named = |command: &str| [&[command], sites].concat().join(" ");
+    let command = match mode {
+        Mode::Rotate => format!("rotate {playbook}"),
+        Mode::Rebuild => named("rebuild"),
+        Mode::Restore { unverified: false } => named("restore"),
+        Mode::Restore { unverified: true } => named("restore --unverified"),
+        Mode::Recover => "recover".to_owned(),
+        Mode::Withdraw => named("withdraw"),
+        Mode::Cordon { cordoned: true } => named("cordon"),
+        Mode::Cordon { cordoned: false } => named("uncordon"),
+        Mode::TakeOver => "take-over".to_owned(),
+    };
+    let takes_over = matches!(mode, Mode::Recover | Mode::TakeOver);
+    let flags = [
+        (options.restore, " --restore"),
+        (options.below_floor, " --below-floor"),
+        (
+            options.take_over && !takes_over,
+            ", and the marker is to be taken over at once",
+        ),
+    ];
+    let said = flags.iter().filter(|(is_said, _)| *is_said);
+    let said: String = said.map(|(_, flag)| *flag).collect();
+    format!("{command}{said}")
 }

@@ -1,0 +1,104 @@
+//! What people do in a night: they ask for things, some of them in the middle of it, and edit the
+//! zone.
+use super::playing::Night;
+use crate::coordinator::input::{Command, Input};
+use crate::coordinator::plan::{Mode, Options, Plan};
+use crate::model::id::SiteName;
+use crate::sim::faults::Fault;
+
+impl Night {
+    pub(super) fn planned(
+        &mut self,
+        mode: Mode,
+        sites: Option<Vec<SiteName>>,
+        options: Options,
+    ) -> Option<Plan> {
+        self.crew.planned(mode, sites, options).ok()
+    }
+
+    pub(super) fn begins(&mut self, mode: Mode, sites: Option<Vec<SiteName>>, options: Options) {
+        let Some(plan) = self.planned(mode, sites, options) else {
+            return;
+        };
+        let (id, now) = (plan.id.clone(), self.crew.world.now);
+        if self.crew.begins(plan) {
+            self.report.rotations += 1;
+            self.first.get_or_insert((id, now));
+        }
+    }
+
+    /// Nothing runs: a person asks for something.
+    pub(super) fn asks(&mut self) {
+        self.picks();
+        let modes = [
+            Mode::Rotate,
+            Mode::Rotate,
+            Mode::Recover,
+            Mode::Rebuild,
+            Mode::Restore { unverified: false },
+            Mode::Withdraw,
+            Mode::Cordon { cordoned: true },
+            Mode::Cordon { cordoned: false },
+        ];
+        let mode = self.chance.of_these(&modes).cloned();
+        let mode = mode.unwrap_or(Mode::Rotate);
+        let one = Some(vec![self.site()]);
+        let sites = if let Mode::Rotate | Mode::Recover = mode {
+            None
+        } else {
+            one
+        };
+        let has_below = self.report.faults.contains(&Fault::BelowFloor);
+        let options = Options {
+            take_over: self.chance.one_in(2),
+            below_floor: has_below && mode == Mode::Withdraw && self.chance.one_in(2),
+            restore: mode == Mode::Rebuild && self.chance.one_in(2),
+            ..Options::default()
+        };
+        if options.below_floor {
+            self.notes(Fault::BelowFloor, "overrides the floor");
+        }
+        self.begins(mode, sites, options);
+    }
+
+    /// A person who edits the zone takes out no more than the floor lets.
+    pub(super) fn takes_in_hand(&mut self, site: &SiteName) {
+        let is_in = self.chance.one_in(2);
+        if is_in || (self.crew.world.in_dns() > 2 && self.leaves_others(site)) {
+            let what = if is_in { "into" } else { "out of" };
+            let words = format!("puts {site} {what} DNS by hand, without a look at the marker");
+            self.notes(Fault::Nsupdate, words);
+            self.crew.world.by_hand(site, is_in);
+        }
+    }
+
+    /// Whether every record of the site is served by others too.
+    fn leaves_others(&self, site: &SiteName) -> bool {
+        let (fleet, view) = (&self.crew.world.fleet, &self.crew.world.view);
+        let mut keys = fleet.rrsets_of(site).into_iter();
+        keys.all(|key| {
+            let own = fleet.addresses_of(site, &key);
+            let set = view.rrsets.get(&key);
+            set.is_some_and(|set| set.addresses.is_empty() || !set.addresses.is_subset(&own))
+        })
+    }
+
+    pub(super) fn queues(&mut self, site: &SiteName) {
+        let plan = self.planned(Mode::Rebuild, Some(vec![site.clone()]), Options::default());
+        if let Some(plan) = plan {
+            let plan = Box::new(plan);
+            let words = format!("rebuild {site}");
+            self.tells(Fault::Queued, &words, Command::QueueRebuild { plan });
+        }
+    }
+
+    /// Said to the coordinator at the desk while its rotation runs; elsewhere there is nobody who
+    /// could hear it.
+    pub(super) fn tells(&mut self, fault: Fault, words: &str, command: Command) {
+        if self.crew.machine().state().running().is_some() {
+            let seat = self.crew.seat();
+            self.notes(fault, format!("{seat}: cleanslate {words}"));
+            self.crew.hears(&Input::Command(command));
+        }
+    }
+}

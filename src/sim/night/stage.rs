@@ -1,0 +1,134 @@
+//! What a night is played with: the fleet, its playbook, what may go wrong, and how long it may take.
+use std::collections::BTreeSet;
+
+use crate::model::fleet::Fleet;
+use crate::model::id::HostName;
+use crate::model::playbook::{Playbook, Preflight, StillBusy};
+use crate::model::time::millis;
+use crate::sim::chance::Chance;
+use crate::sim::faults::Fault;
+use crate::sim::world::{fleet_of, playbook};
+
+/// A fleet, its playbook, and what may go wrong.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub fleet: Fleet,
+    pub playbook: Playbook,
+    pub faults: Vec<Fault>,
+}
+
+/// How long things take on a stage: a night of twenty sites has more steps than one of three, and
+/// its faults are to be spread over all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// So many times the steps of a small fleet.
+    pub(super) scale: u64,
+    /// More steps than any rotation takes.
+    pub(super) most_steps: u64,
+    /// Longer than any rotation lasts once the faults have stopped: every visit drains and soaks,
+    /// some more than once. In milliseconds.
+    pub(super) longest: u64,
+    /// So long does a server that went back stay there: longer than any drain. One that goes back
+    /// and comes forward within a drain, when nobody asks it, is not promised to be noticed.
+    pub(super) goes_back_for: u64,
+}
+
+/// A fleet of five sites with one host each takes about so many steps in a night without faults.
+const SMALL: u64 = 260;
+
+impl Stage {
+    /// For a fleet of anybody's: hosts are unique in their site only, and the simulator has one
+    /// engine a host's name.
+    pub fn of(mut fleet: Fleet, playbook: Playbook, faults: Vec<Fault>) -> Stage {
+        let mut seen = BTreeSet::new();
+        let hosts = fleet.sites.values().flat_map(|site| &site.hosts);
+        let twice: BTreeSet<HostName> = hosts
+            .filter(|host| !seen.insert(host.name.clone()))
+            .map(|host| host.name.clone())
+            .collect();
+        for site in fleet.sites.values_mut() {
+            for host in site
+                .hosts
+                .iter_mut()
+                .filter(|host| twice.contains(&host.name))
+            {
+                if let Ok(name) = format!("{}-{}", site.name, host.name).parse() {
+                    host.name = name;
+                }
+            }
+        }
+        Stage {
+            fleet,
+            playbook,
+            faults,
+        }
+    }
+
+    /// The faults that can happen to this fleet: where nobody measures traffic, nothing can be
+    /// wrong with it.
+    pub fn applicable(&self) -> Vec<Fault> {
+        let has_meter = self.fleet.measures_traffic;
+        let faults = self.faults.iter().copied();
+        faults
+            .filter(|fault| has_meter || !fault.is_about_traffic())
+            .collect()
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        let sites = self.fleet.sites.len() as u64;
+        let hosts = self
+            .fleet
+            .sites
+            .values()
+            .map(|site| site.hosts.len() as u64);
+        // A visit asks each of its hosts a dozen things, and every site whether it answers.
+        let steps = hosts.sum::<u64>() * 12 + sites * (sites + 35);
+        let scale = (steps / SMALL).max(1);
+        let drain = &self.playbook.drain;
+        let before = self.playbook.recreate.before.as_ref();
+        let before = before.map_or(0, |before| millis(before.within));
+        let soak = &self.playbook.soak;
+        let waits = [drain.at_most, soak.for_at_least, soak.traffic_within];
+        let visit = waits.into_iter().map(millis).sum::<u64>() + before + 300_000;
+        // A busy drain looks every ten seconds.
+        let looks = sites * 4 * visit / 10_000;
+        Bounds {
+            scale,
+            most_steps: (6_000 * scale).max(6_000 + looks),
+            longest: (6 * 3_600_000).max(sites * 4 * visit),
+            goes_back_for: 600_000.max(2 * millis(drain.at_most)),
+        }
+    }
+}
+
+/// The fleet and playbook of a seed: two to five sites, one or two hosts each, one at a time or
+/// two together.
+pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
+    let mut chance = Chance::of(seed ^ 0x5EED);
+    let hosts = if chance.one_in(4) { 2 } else { 1 };
+    let names: &[&str] = match chance.below(6) {
+        0 => &["fra", "nyc"],
+        1 | 2 => &["ams", "fra", "nyc", "sin"],
+        3 if hosts == 1 => &["ams", "fra", "nyc", "sin", "syd"],
+        _ => &["fra", "nyc", "sin"],
+    };
+    let mut fleet = fleet_of(names, hosts);
+    let mut playbook = playbook();
+    if names.len() > 3 {
+        playbook.max_unavailable = if chance.one_in(2) { 2 } else { 1 };
+        for record in fleet.dns.records.values_mut() {
+            record.min_in_service = Some(2);
+        }
+    }
+    if chance.one_in(4) {
+        playbook.drain.then = StillBusy::Proceed;
+    }
+    if chance.one_in(4) {
+        playbook.failure.preflight = Preflight::Halt;
+    }
+    Stage {
+        fleet,
+        playbook,
+        faults,
+    }
+}
