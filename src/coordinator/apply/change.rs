@@ -55,6 +55,11 @@ impl Applying<'_> {
         }
         let wait = self.state.wait(until);
         self.state.lane.delayed(wait, why);
+        self.let_go_unwanted();
+    }
+
+    /// A visit that has turned back wants its change no more.
+    pub(super) fn let_go_unwanted(&mut self) {
         if !self.is_wanted() {
             self.let_go();
         }

@@ -327,6 +327,7 @@ impl Applying<'_> {
             changed.visits.insert(site.clone(), visit);
         }
         self.state.rotation = Some(rotation);
+        self.let_go_unwanted();
         self.watch_others();
     }
 }

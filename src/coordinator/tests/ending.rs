@@ -57,6 +57,35 @@ fn an_abort_at_any_step_withdraws_nothing_more_and_leaves_no_site_out() {
 }
 
 #[test]
+fn a_withdrawal_that_was_out_at_an_abort_and_was_not_applied_is_not_sent_again() {
+    let is_withdrawal = |event: &Event| {
+        let Event::ChangeDecided { intent, .. } = event else {
+            return false;
+        };
+        matches!(intent, Intent::Withdraw { .. })
+    };
+    // Whichever answer comes late: what was made may be thrown away while the primary is read.
+    for slow in 0..7 {
+        let mut world = World::new();
+        world.delays = (0..7).map(|turn| u64::from(turn == slow) * 3_000).collect();
+        let mut machine = night(&mut world);
+        world.until(&mut machine, is_withdrawal);
+        // The records are others than the UPDATE states, until it was refused.
+        world.by_hand(&site("sin"), false);
+        world.abort(&mut machine);
+        world.until(&mut machine, |event| {
+            matches!(event, Event::ChangeDelayed { .. })
+        });
+        world.by_hand(&site("sin"), true);
+        world.run(&mut machine);
+        assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::Skipped);
+        assert_eq!(count(&world, is_withdrawal), 1, "slow {slow}");
+        assert!(world.serves(&site("fra")) && is_idle_without_debts(&world));
+        is_unhurt(&world);
+    }
+}
+
+#[test]
 fn an_abort_survives_a_crash() {
     for at in (0..60).step_by(3) {
         let mut world = World::new();
