@@ -96,7 +96,10 @@ pub enum Public {
         scaled_from: BTreeMap<String, u32>,
         scaled_to: BTreeMap<String, u32>,
     },
-    Verified,
+    Verified {
+        /// Whether its containers were made anew; else it was verified as it stands.
+        recreated: bool,
+    },
     /// The primary serves it again.
     Restored {
         addresses: BTreeMap<RecordName, BTreeSet<IpAddr>>,

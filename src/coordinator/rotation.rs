@@ -62,8 +62,7 @@ pub(crate) fn react(rotation: &Rotation, token: Token, outcome: &Outcome) -> Vec
 
 /// A wave's sites begin together, and the next wave when all of them have ended.
 fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation) -> Option<Event> {
-    let is_ending = rotation.is_ending() && Guard::EndingBeginsNothing.stands();
-    if !rotation.has_acquired || state.held().is_none() || is_ending {
+    if !rotation.has_acquired || state.held().is_none() || rotation.is_ending() {
         return None;
     }
     let wave = rotation.plan.waves.get(rotation.wave)?;

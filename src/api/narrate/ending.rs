@@ -19,6 +19,7 @@ pub(super) fn visit_ended(
     let why = problem.map_or_else(String::new, |problem| problem.what.clone());
     let cure = problem.map_or_else(String::new, |problem| problem.cure.clone());
     let kind = visit(before, site).map(|visit| visit.kind);
+    let has_lost = running(after).is_some_and(Rotation::has_lost);
     match (end, problem) {
         (VisitEnd::Completed, _) => Some(Public::VisitCompleted {
             in_service: !matches!(kind, Some(VisitKind::WithdrawOnly)),
@@ -30,6 +31,8 @@ pub(super) fn visit_ended(
         }),
         (VisitEnd::PutBack, _) => Some(Public::PutBack { why, cure }),
         (VisitEnd::Skipped | VisitEnd::LeftOut, _) => Some(Public::SiteSkipped { why, cure }),
+        // Whoever took over answers for it: where it stands by now is not known here.
+        (VisitEnd::Quarantined, _) if has_lost => None,
         (VisitEnd::Quarantined, _) => Some(Public::SiteQuarantined { why, cure }),
         // It serves, `restored` was told, and why the rotation ends follows.
         (VisitEnd::LeftInService, _) => None,

@@ -84,7 +84,9 @@ pub(super) fn public(
             scaled_from: visit(before, site)?.scale_from.clone(),
             scaled_to: scale.clone(),
         }),
-        Event::Verified { .. } => Some(Public::Verified),
+        Event::Verified { site } => Some(Public::Verified {
+            recreated: visit(before, site)?.recreates(),
+        }),
         Event::AttemptFailed {
             problem, attempt, ..
         } => Some(Public::Retrying {

@@ -216,7 +216,7 @@ pub(super) fn of_site(site: &SiteName, lines: &[Line]) -> SiteReport {
             | Public::Ready { .. }
             | Public::WithdrawRefused { .. }
             | Public::Draining { .. }
-            | Public::Verified
+            | Public::Verified { .. }
             | Public::Soaked
             | Public::Retrying { .. }
             | Public::Waiting { .. }

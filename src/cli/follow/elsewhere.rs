@@ -270,7 +270,7 @@ fn ended(public: &Public) -> Option<Exit> {
         | Public::Draining { .. }
         | Public::Drained { .. }
         | Public::Recreated { .. }
-        | Public::Verified
+        | Public::Verified { .. }
         | Public::Restored { .. }
         | Public::Soaked
         | Public::Retrying { .. }

@@ -87,7 +87,10 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             let scale = scale(scaled_from, scaled_to);
             format!("recreated: {made} in {}{scale}", seconds(*lasted))
         }
-        Public::Verified => "verified: all is new, on its digests, healthy".to_owned(),
+        Public::Verified { recreated: true } => {
+            "verified: all is new, on its digests, healthy".to_owned()
+        }
+        Public::Verified { recreated: false } => "verified as it stands".to_owned(),
         Public::Restored { addresses } => format!("restored: {}", listed(addresses)),
         Public::Soaked => "soaked: healthy in service".to_owned(),
         Public::VisitCompleted {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use super::world::{Desk, World, site};
 use super::{ask, began, count, end_of, is_idle_without_debts, is_unhurt, night, visit_end};
 use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
+use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
+use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::{Mode, Options};
 use crate::model::id::Epoch;
 use crate::model::rrset::MarkerSeen;
@@ -392,8 +394,9 @@ fn while_an_update_is_unknown_nothing_on_an_engine_is_changed() {
     is_unhurt(&world);
 }
 
-#[test]
-fn after_twenty_minutes_without_a_refresh_no_engine_request_starts_until_it_heals() {
+/// A removal takes longer than a hold may go without a refresh, and the primary is silent for
+/// longer still.
+fn meanwhile_the_hold_goes_stale() -> (World, Coordinator) {
     let mut world = World::new();
     let mut machine = night(&mut world);
     world.faults.slow_clears.push_back(25 * 60_000);
@@ -404,10 +407,19 @@ fn after_twenty_minutes_without_a_refresh_no_engine_request_starts_until_it_heal
     world.until(&mut machine, |event| {
         matches!(event, Event::HostStarted { .. })
     });
+    (world, machine)
+}
+
+#[test]
+fn after_twenty_minutes_without_a_refresh_no_engine_request_starts_until_it_heals() {
+    let (mut world, mut machine) = meanwhile_the_hold_goes_stale();
     assert!(world.now >= world.faults.primary_silent_until);
     world.run(&mut machine);
     assert_eq!(end_of(machine.state()), RotationEnd::Completed);
     is_unhurt(&world);
+    let (without, _) = Guard::FreshHold.off(meanwhile_the_hold_goes_stale);
+    assert!(without.now < without.faults.primary_silent_until);
+    assert_eq!(without.hurt[0].invariant, "stale is silent");
 }
 
 #[test]

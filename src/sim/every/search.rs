@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::shape::shape;
 use super::table::{Move, Table};
+use crate::coordinator::guards;
 
 /// What a search came to.
 #[derive(Debug, Default)]
@@ -74,14 +75,11 @@ pub(super) fn search(
         judge,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let guard = crate::coordinator::guards::switched_off();
+    let without = guards::switched_off();
     let mut found = Found::default();
     std::thread::scope(|scope| {
         let search = &search;
-        let work = move || match guard {
-            Some(guard) => guard.off(|| search.work()),
-            None => search.work(),
-        };
+        let work = move || guards::off(without, || search.work());
         let working: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         for worked in working {
             found.add(worked.join().unwrap());

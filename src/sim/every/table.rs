@@ -52,6 +52,8 @@ pub(super) struct Left {
     /// Starts that fail.
     pub(super) failures: u8,
     pub(super) aborts: u8,
+    /// People who delete the marker.
+    pub(super) deletions: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub(super) enum Move {
     /// The process dies, another one reads its store. What it had asked for is lost, or late.
     Dies(usize, bool),
     Aborts(usize),
+    /// A person deletes the marker.
+    Deletes,
     /// What was late is carried out now.
     Arrives(usize),
     /// The public server follows the primary.
@@ -89,7 +93,12 @@ pub(super) struct Table {
     pub(super) left: Left,
     /// Whether the public server follows when a move says so, and not at once.
     pub(super) lags: bool,
+    /// Whether somebody has deleted the marker.
+    pub(super) is_deleted: bool,
 }
+
+/// More steps than any rotation of three sites takes.
+const MOST_STEPS: usize = 2_000;
 
 impl Table {
     /// Three sites; each coordinator is asked for one thing, at any time.
@@ -109,6 +118,17 @@ impl Table {
             at: 0,
             left,
             lags,
+            is_deleted: false,
+        }
+    }
+
+    /// Whoever sits there plays on alone until nothing is in flight.
+    pub(super) fn plays_on(&mut self, seat: usize) {
+        for _ in 0..MOST_STEPS {
+            let machine = &mut self.seats[seat].machine;
+            if !self.world.step(machine) {
+                break;
+            }
         }
     }
 
@@ -120,6 +140,9 @@ impl Table {
         moves.extend((0..self.world.later.len()).map(Move::Arrives));
         if self.is_behind() {
             moves.push(Move::Follows);
+        }
+        if self.left.deletions > 0 && self.world.marker().is_some() {
+            moves.push(Move::Deletes);
         }
         moves
     }
@@ -220,6 +243,11 @@ impl Table {
                 self.sit(seat);
                 let (actor, reason) = ("ana".to_owned(), None);
                 self.tells(&Input::Command(Command::Abort { actor, reason }));
+            }
+            Move::Deletes => {
+                self.left.deletions -= 1;
+                self.is_deleted = true;
+                self.world.write_marker(None);
             }
             Move::Arrives(index) => {
                 let (_, late) = self.world.later.remove(index);

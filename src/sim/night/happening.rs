@@ -1,6 +1,6 @@
 //! What a fault does when it happens: one is drawn, it hits somebody, and it is told in words.
-use std::sync::Arc;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::playing::Night;

@@ -1,5 +1,4 @@
 //! The night itself: its steps, until the faults stop.
-use std::sync::Arc;
 use super::report::{First, Report};
 use super::stage::{Bounds, Stage};
 use crate::coordinator::event::VisitEnd;
@@ -11,6 +10,7 @@ use crate::sim::crew::Crew;
 use crate::sim::faults::Fault;
 use crate::sim::trace::{Entry, Who};
 use crate::sim::world::World;
+use std::sync::Arc;
 
 /// Plays the night of a seed on the fleet that is given.
 pub fn night(stage: &Stage, seed: u64) -> Report {

@@ -140,14 +140,15 @@ impl Ghosts {
         self.broken.insert(site.clone(), self.acting);
     }
 
-    /// Somebody is about to change the marker.
-    pub(crate) fn acts(&mut self, state: &State, events: &[Event]) {
+    /// Somebody is about to change the marker. Where none stands, whoever makes one calls all dirty
+    /// that is out: that needs no memory.
+    pub(crate) fn acts(&mut self, state: &State, events: &[Event], stands: bool) {
         let knows = state
             .marker
             .as_ref()
             .map(|marker| (marker.epoch, marker.seq));
         let changes = |event: &Event| matches!(event, Event::ChangeDecided { .. });
-        if self.is_zone_suspect && knows < Some(self.highest) && events.iter().any(changes) {
+        if stands && self.is_zone_suspect && knows < Some(self.highest) && events.iter().any(changes) {
             self.is_memory_lost = true;
         }
     }
