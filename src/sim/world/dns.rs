@@ -81,6 +81,7 @@ impl World {
                 self.ghosts.put_in(site);
             }
         }
+        self.ghosts.is_restored = true;
         self.edited(&before);
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Ghosts {
     /// After the zone went backwards somebody acted who cannot know: what the zone forgot nobody
     /// remembers any more.
     pub(crate) is_memory_lost: bool,
+    /// The zone was loaded from an older copy, once at least.
+    pub(crate) is_restored: bool,
     /// The zone went backwards, and nobody has said since that it is well.
     pub(crate) is_zone_suspect: bool,
     /// When a site last answered the floor's look.
@@ -140,15 +142,19 @@ impl Ghosts {
         self.broken.insert(site.clone(), self.acting);
     }
 
-    /// Somebody is about to change the marker. Where none stands, whoever makes one calls all dirty
-    /// that is out: that needs no memory.
-    pub(crate) fn acts(&mut self, state: &State, events: &[Event], stands: bool) {
+    /// Somebody is about to change the marker. Where it was only deleted, whoever makes one calls
+    /// all dirty that is out: that needs no memory.
+    pub(crate) fn acts(&mut self, state: &State, events: &[Event]) {
         let knows = state
             .marker
             .as_ref()
             .map(|marker| (marker.epoch, marker.seq));
         let changes = |event: &Event| matches!(event, Event::ChangeDecided { .. });
-        if stands && self.is_zone_suspect && knows < Some(self.highest) && events.iter().any(changes) {
+        if self.is_restored
+            && self.is_zone_suspect
+            && knows < Some(self.highest)
+            && events.iter().any(changes)
+        {
             self.is_memory_lost = true;
         }
     }

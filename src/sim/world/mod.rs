@@ -254,8 +254,7 @@ impl World {
         }
         // The journal is here: nobody else writes them down.
         let events = std::mem::take(&mut decision.events);
-        let stands = zone::marker(&self.view).is_some();
-        self.ghosts.acts(machine.state(), &events, stands);
+        self.ghosts.acts(machine.state(), &events);
         let before = self.trace.is_some().then(|| machine.state().clone());
         let Ok(effects) = machine.commit(decision, now, |_| Ok::<(), std::convert::Infallible>(()));
         if let Some(before) = before {
