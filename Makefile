@@ -31,8 +31,8 @@ faults: setup     ## servers, hosts, registries and coordinators that fail for r
 	$(CARGO) build --locked --bins --example lab
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(FAULTS)
 
-sim:              ## a million nights full of faults, and what each guard is for
-	CLEANSLATE_NIGHTS=1000000 $(CARGO) test --profile sim --locked --lib -- --nocapture sim::night
+sim:              ## a million nights full of faults, every crash, every meeting of two coordinators, and what each guard is for
+	CLEANSLATE_NIGHTS=1000000 $(CARGO) test --profile sim --locked --lib -- --nocapture --test-threads 1 sim::
 
 soak: setup       ## the tests that count bytes, rounds, kills and steps, at length: an hour and a half
 	CLEANSLATE_AT_LENGTH=1 $(CARGO) test --locked --lib -- store::damage
