@@ -59,7 +59,7 @@ fn a_coordinator_that_cannot_reach_the_engine_puts_back_what_is_whole_and_finish
     let line = lab.part(OPS, "fra1")?;
     let ended = night.end()?.expect(3)?;
     ensure!(ended.has("put_back", "fra"), "{ended}");
-    ended.says(&["fra1"])?;
+    ended.says(&["the line to fra1"])?;
     // What was made for it is still there, and is not started.
     still_runs(&lab, &before)?;
     check_at_rest(&lab, &SITES)?;
@@ -81,6 +81,32 @@ fn a_coordinator_that_cannot_reach_the_engine_puts_back_what_is_whole_and_finish
         check_in_dns(&lab, &["nyc"])?;
         from_ops(&lab, &FRA)?.end()?.expect(0)?;
     }
+    ensure!(ids(&lab, &["nyc1"])? == nyc, "nobody else was touched");
+    check_at_rest(&lab, &SITES)?;
+    watcher.stop().check(&lab.spec)?;
+    lab.lost_nobody()
+}
+
+#[test]
+fn a_dirty_site_whose_engine_stays_out_of_reach_stays_out_until_the_next_night() -> Result<()> {
+    let lab = apart(LabSpec::sites(&SITES))?;
+    let nyc = ids(&lab, &["nyc1"])?;
+    let watcher = Watcher::start(&lab)?;
+    let mut night = from_ops(&lab, &FRA)?;
+    night.await_site("drained", "fra")?;
+    let dirty = || marker(&lab, "dirty").is_ok_and(|it| it == "fra");
+    wait_until("fra is dirty", Duration::from_secs(30), dirty)?;
+    let line = lab.part(OPS, "fra1")?;
+    let ended = night.end_within(Duration::from_secs(600))?.expect(3)?;
+    let out = ended.event_of("site_quarantined", "fra")?;
+    ensure!(out.text("why").contains("fra1"), "{}", out.0);
+    ended.says(&["the line to fra1", "cleanslate rebuild fra"])?;
+    check_in_dns(&lab, &["nyc"])?;
+    ensure!(marker(&lab, "out")? == "fra" && marker(&lab, "dirty")? == "fra");
+    line.mend()?;
+
+    let next = from_ops(&lab, &FRA)?.end()?.expect(0)?;
+    ensure!(next.has("restored", "fra"), "{next}");
     ensure!(ids(&lab, &["nyc1"])? == nyc, "nobody else was touched");
     check_at_rest(&lab, &SITES)?;
     watcher.stop().check(&lab.spec)?;
