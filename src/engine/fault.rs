@@ -76,7 +76,10 @@ impl Fault {
                 format!("start the engine on {host}, or correct its address in site.toml")
             }
             Fault::Silent { .. } | Fault::Cut { .. } => {
-                format!("see whether the engine on {host} is stuck or overloaded: docker info")
+                format!(
+                    "see whether the line to {host} loses packets, or its engine is stuck or \
+                     overloaded: docker info"
+                )
             }
         }
     }
@@ -162,6 +165,11 @@ mod tests {
         assert_eq!(
             problem.what,
             "nyc1: cannot stop web: the engine did not answer within 20 ms"
+        );
+        assert_eq!(
+            problem.cure,
+            "see whether the line to nyc1 loses packets, or its engine is stuck or overloaded: \
+             docker info"
         );
         assert!(problem.is_transient);
     }

@@ -199,7 +199,10 @@ fn cure_status(status: u16) -> &'static str {
 fn unreachable(check: &Check, error: &io::Error) -> Problem {
     let port = check.address.port();
     let cure = if error.kind() == io::ErrorKind::ConnectionRefused {
-        format!("check that a service listens on port {port} there")
+        format!(
+            "check that a service listens on port {port} there, and that no NAT or firewall rule \
+             of the host takes the port away"
+        )
     } else {
         format!("check address, route and firewall: port {port} must be reached from here")
     };

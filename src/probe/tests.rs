@@ -52,6 +52,14 @@ async fn every_address_is_asked_for_the_host_and_nothing_else() {
             six.address.port()
         )
     );
+    assert_eq!(
+        problem.cure,
+        format!(
+            "check that a service listens on port {} there, and that no NAT or firewall rule of \
+             the host takes the port away",
+            six.address.port()
+        )
+    );
 }
 
 #[tokio::test]

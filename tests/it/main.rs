@@ -26,6 +26,7 @@ mod first_night;
 mod hosts_fail;
 mod images;
 mod killed;
+mod lines_fail;
 mod names_fail;
 mod new_fleet;
 mod nights;

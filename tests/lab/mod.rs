@@ -10,6 +10,7 @@
 //! - [`eyes`]: users and watcher, which judge from outside
 //! - [`fleet`]: the files of the fleet and running `cleanslate` on it
 //! - [`faults`]: everything that can be broken
+//! - [`lines`]: lines between machines, cut, lossy and slow
 //! - [`faultd`]: proxies that spoil what passes between `cleanslate` and a server
 #![allow(
     unreachable_pub,
@@ -40,6 +41,7 @@ pub mod ground;
 pub mod images;
 pub mod inspect;
 pub mod lay;
+pub mod lines;
 pub mod spec;
 
 pub use eyes::users::{Load, Users, UsersReport};
