@@ -1,6 +1,6 @@
 //! A story is played: line by line, until one is wrong or the last is done.
-use std::sync::Arc;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::script::{Line, Script, Wrong};
 use crate::coordinator::event::Event;
