@@ -86,10 +86,11 @@ impl Scene {
     }
 
     fn goes_wrong(&mut self, line: &Line) -> Option<Wrong> {
-        if let Err(wrong) = self.plays(line) {
-            return Some(wrong);
-        }
-        let violation = self.crew.world.hurt.first()?;
+        let played = self.plays(line);
+        // A story stands still where a rule is broken: that is what is wrong with it.
+        let Some(violation) = self.crew.world.hurt.first() else {
+            return played.err();
+        };
         let what = format!("a rule is broken: {violation}");
         Some(line.wrong(what, "see what led to it, and mend the coordinator"))
     }

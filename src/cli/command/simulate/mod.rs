@@ -3,6 +3,8 @@ mod campaign;
 mod chosen;
 mod command;
 mod json;
+#[cfg(test)]
+mod missed;
 mod progress;
 #[cfg(test)]
 mod scenarios;
