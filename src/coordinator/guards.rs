@@ -87,40 +87,31 @@ impl Guard {
 impl Guard {
     /// Whether it stands on this thread.
     pub(crate) fn stands(self) -> bool {
-        OFF.with(|off| !off.get().contains(&Some(self)))
+        switched_off() != Some(self)
     }
 
     /// Runs `without` with this guard off, on this thread.
     pub(crate) fn off<T>(self, without: impl FnOnce() -> T) -> T {
-        off([Some(self), None], without)
-    }
-
-    /// Runs `without` with this guard off, and the one that catches what it lets through.
-    pub(crate) fn off_with<T>(self, other: Guard, without: impl FnOnce() -> T) -> T {
-        off([Some(self), Some(other)], without)
+        off(Some(self), without)
     }
 }
-
-/// What is off on a thread.
-#[cfg(test)]
-type Off = [Option<Guard>; 2];
 
 #[cfg(test)]
 thread_local! {
-    static OFF: std::cell::Cell<Off> = const { std::cell::Cell::new([None; 2]) };
+    static OFF: std::cell::Cell<Option<Guard>> = const { std::cell::Cell::new(None) };
 }
 
-/// What is off on this thread.
+/// The guard that is off on this thread.
 #[cfg(test)]
-pub(crate) fn switched_off() -> Off {
+pub(crate) fn switched_off() -> Option<Guard> {
     OFF.with(std::cell::Cell::get)
 }
 
-/// Runs `without` with these off, on this thread.
+/// Runs `without` with this guard off, or none.
 #[cfg(test)]
-pub(crate) fn off<T>(these: Off, without: impl FnOnce() -> T) -> T {
-    OFF.with(|off| off.set(these));
+pub(crate) fn off<T>(guard: Option<Guard>, without: impl FnOnce() -> T) -> T {
+    OFF.with(|off| off.set(guard));
     let result = without();
-    OFF.with(|off| off.set([None; 2]));
+    OFF.with(|off| off.set(None));
     result
 }

@@ -275,6 +275,7 @@ mod tests {
     #[test]
     fn what_only_tells_paths_apart_is_not_told() {
         #[derive(Debug)]
+        #[expect(dead_code, reason = "it is only told")]
         struct One {
             at: Mono,
             epochs: [Epoch; 2],

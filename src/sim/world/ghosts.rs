@@ -185,12 +185,14 @@ impl Ghosts {
     }
 
     /// For how long a resolver that honours TTLs may still hold the site, in milliseconds.
+    #[cfg(test)]
     pub(crate) fn cached_for(&self, site: &SiteName, now: u64) -> u64 {
         let until = self.cached_until.get(site);
         until.map_or(0, |until| until.saturating_sub(now))
     }
 
     /// Whether something was started at the site since a marker last began to call it dirty.
+    #[cfg(test)]
     pub(crate) fn is_started_since_dirty(&self, site: &SiteName) -> bool {
         self.started.get(site) >= self.dirtied.get(site)
     }

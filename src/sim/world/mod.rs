@@ -60,6 +60,7 @@ pub(crate) enum Pace {
     Usual,
     /// Every answer comes at once, pauses before another try too, and only who waits for a time
     /// takes any. Nobody watches: what is told by watching depends on when.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only searches play so"))]
     AtOnce,
 }
 
@@ -306,6 +307,7 @@ impl World {
     }
 
     /// The next request is carried out, for a process that dies before it hears the answer.
+    #[cfg(test)]
     pub(crate) fn step_unheard(&mut self, machine: &Coordinator) {
         if let Some(at) = self.first_due() {
             self.carried_out(at, machine);
