@@ -53,11 +53,11 @@ pub(super) fn recreated(
     survey: &Survey,
 ) -> Vec<SiteName> {
     let by_mode = recreates(playbook, mode);
-    let is_dirty = |site: &SiteName| {
-        survey
-            .marker
-            .as_ref()
-            .is_some_and(|marker| marker.dirty.contains(site))
+    // Where no marker stands, the one that is made calls dirty whatever is out: what is asked to go
+    // in may be.
+    let is_dirty = |site: &SiteName| match &survey.marker {
+        Some(marker) => marker.dirty.contains(site),
+        None => matches!(mode, Mode::Restore { .. }),
     };
     let is_recreated = |site: &&SiteName| match mode {
         Mode::Rotate | Mode::Rebuild | Mode::Restore { unverified: false } | Mode::Recover => {

@@ -393,3 +393,17 @@ fn an_interrupted_visit_begins_where_the_world_now_is() {
     assert_eq!(end_of(machine.state()), RotationEnd::Completed);
     is_unhurt(&world);
 }
+
+#[test]
+fn a_site_found_out_where_no_marker_stands_is_made_again_and_restored() {
+    let mut world = World::new();
+    world.by_hand(&site("nyc"), false);
+    world.pass(60_000);
+    let restore = Mode::Restore { unverified: false };
+    let mut machine = began(&mut world, restore, Some(&["nyc"]), Options::default());
+    world.run(&mut machine);
+    assert_eq!(end_of(machine.state()), RotationEnd::Completed);
+    assert_eq!(world.in_dns(), 3);
+    assert!(is_new_on(&world, "nyc1") && is_idle_without_debts(&world));
+    is_unhurt(&world);
+}
