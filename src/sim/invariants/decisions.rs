@@ -1,0 +1,321 @@
+//! Asked when a coordinator has decided.
+use super::requests::{last_good_is_kept, lost_is_silent, stale_is_silent, unknown_waits};
+use super::{Invariant, ask};
+use crate::coordinator::effect::Effect;
+use crate::coordinator::event::{Event, VisitKind};
+use crate::coordinator::intent::Intent;
+use crate::coordinator::machine::Coordinator;
+use crate::coordinator::plan::Mode;
+use crate::coordinator::retry;
+use crate::coordinator::state::HostWork;
+use crate::model::id::SiteName;
+use crate::model::inventory::Role;
+use crate::model::marker::Marker;
+use crate::model::rrset::{Family, RrKey, ZoneChange};
+use crate::model::time::millis;
+use crate::sim::world::World;
+use crate::sim::zone;
+
+type OnDecision = fn(&World, &Decided<'_>) -> Option<String>;
+
+pub(super) fn told() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DECIDED.iter().map(Invariant::told)
+}
+
+/// When a coordinator has decided.
+const DECIDED: &[Invariant<OnDecision>] = &[
+    Invariant {
+        name: "others answer",
+        reason: "a site leaves only while enough others have just answered their probes",
+        ask: others_answer,
+    },
+    Invariant {
+        name: "ttl as declared",
+        reason: "a drain is as long as the TTL that was declared",
+        ask: ttl_as_declared,
+    },
+    Invariant {
+        name: "ttl is kept",
+        reason: "an added record changes the TTL of its whole RRset",
+        ask: ttl_is_kept,
+    },
+    Invariant {
+        name: "suspect zone is left alone",
+        reason: "in a zone that went backwards no list can be trusted until a person has looked",
+        ask: suspect_zone_is_left_alone,
+    },
+    Invariant {
+        name: "max_unavailable",
+        reason: "a rotation takes no more sites out at once than its playbook says",
+        ask: max_unavailable,
+    },
+    Invariant {
+        name: "ready first",
+        reason: "a healthy site leaves only when its new containers are made",
+        ask: ready_first,
+    },
+    Invariant {
+        name: "ending takes nothing out",
+        reason: "after a halt or an abort no site is withdrawn any more",
+        ask: ending_takes_nothing_out,
+    },
+    Invariant {
+        name: "others are well",
+        reason: "a site that can still go back goes back when another one fails",
+        ask: others_are_well,
+    },
+    Invariant {
+        name: "unknown waits",
+        reason: "while an UPDATE is unknown nothing else is sent, to DNS or to an engine",
+        ask: unknown_waits,
+    },
+    Invariant {
+        name: "lost is silent",
+        reason: "who lost the marker sends nothing that could hurt",
+        ask: lost_is_silent,
+    },
+    Invariant {
+        name: "stale is silent",
+        reason: "who has not refreshed the marker for 20 minutes may be deposed at any moment",
+        ask: stale_is_silent,
+    },
+    Invariant {
+        name: "on its digests",
+        reason: "what is verified is what was planned",
+        ask: on_its_digests,
+    },
+    Invariant {
+        name: "soaked unbroken",
+        reason: "a site that broke in service was not rebuilt well",
+        ask: soaked_unbroken,
+    },
+    Invariant {
+        name: "last good is kept",
+        reason: "the way back is the images that passed last",
+        ask: last_good_is_kept,
+    },
+    Invariant {
+        name: "cordoned is skipped",
+        reason: "a person said that this site is not to be touched",
+        ask: cordoned_is_skipped,
+    },
+];
+
+/// What a coordinator decided, and how it stands now.
+pub(crate) struct Decided<'a> {
+    pub(super) machine: &'a Coordinator,
+    events: &'a [Event],
+    pub(super) effects: &'a [Effect],
+}
+
+pub(crate) fn decided(
+    world: &mut World,
+    machine: &Coordinator,
+    events: &[Event],
+    effects: &[Effect],
+) {
+    let decided = Decided {
+        machine,
+        events,
+        effects,
+    };
+    ask(world, DECIDED, |world, ask| ask(world, &decided));
+}
+
+/// The withdrawals among what was decided.
+fn withdrawals<'a>(decided: &'a Decided<'_>) -> impl Iterator<Item = &'a SiteName> {
+    decided.events.iter().filter_map(|event| {
+        let Event::ChangeDecided {
+            intent: Intent::Withdraw { site },
+            ..
+        } = event
+        else {
+            return None;
+        };
+        Some(site)
+    })
+}
+
+fn mode<'a>(decided: &'a Decided<'_>, site: &SiteName) -> Option<&'a Mode> {
+    let rotation = decided.machine.state().running()?;
+    Some(&rotation.plan_of(site).mode)
+}
+
+fn others_answer(world: &World, decided: &Decided<'_>) -> Option<String> {
+    if world.is_overridden {
+        return None;
+    }
+    let holds = millis(retry::LOOK_HOLDS) + 10_000;
+    withdrawals(decided).find_map(|site| {
+        let keys = world.fleet.rrsets_of(site).into_iter();
+        keys.into_iter().find_map(|key| {
+            let members = world.fleet.members(&key);
+            let fresh = |other: &&SiteName| {
+                let at = world.ghosts.answered.get(*other);
+                *other != site && at.is_some_and(|at| world.now <= at + holds)
+            };
+            let answer = members.iter().filter(fresh).count();
+            let need = world.fleet.floor(&key) as usize;
+            (answer < need && members.contains(site))
+                .then(|| format!("{site} leaves {key}, {answer} of {need} others answered"))
+        })
+    })
+}
+
+fn ttl_as_declared(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let declared = world.fleet.dns.ttl;
+    decided.events.iter().find_map(|event| {
+        let Event::ChangeDecided {
+            intent: Intent::Withdraw { site },
+            ttl,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        (*ttl != declared).then(|| format!("{site} leaves with a TTL of {ttl}"))
+    })
+}
+
+/// The UPDATEs among what was decided.
+fn updates<'a>(decided: &'a Decided<'_>) -> impl Iterator<Item = &'a ZoneChange> {
+    decided.events.iter().filter_map(|event| {
+        if let Event::ChangeDecided { change, .. } | Event::FenceDecided { change } = event {
+            return Some(&**change);
+        }
+        None
+    })
+}
+
+fn ttl_is_kept(world: &World, decided: &Decided<'_>) -> Option<String> {
+    updates(decided).find_map(|change| {
+        change.add.iter().find_map(|(name, address)| {
+            let key = RrKey {
+                name: name.clone(),
+                family: Family::of(*address),
+            };
+            let served = world.view.rrsets.get(&key)?.ttl?;
+            (served != change.ttl).then(|| format!("{key}: {} instead of {served}", change.ttl))
+        })
+    })
+}
+
+fn suspect_zone_is_left_alone(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let change = updates(decided).next()?;
+    let at = |marker: &Marker| (marker.epoch, marker.seq);
+    let knows = decided.machine.state().marker.as_ref().map(at)?;
+    let seen = zone::marker(&world.view).map(at);
+    let is_asked = world.ghosts.is_allowed(&change.marker);
+    (!is_asked && seen < Some(knows)).then(|| format!("{seen:?} stands, {knows:?} is known"))
+}
+
+fn max_unavailable(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    withdrawals(decided).find_map(|site| {
+        if mode(decided, site) != Some(&Mode::Rotate) {
+            return None;
+        }
+        let marker = state.marker.as_ref()?;
+        let out = marker.out.iter().filter(|other| *other != site).count() + 1;
+        let most = world.playbook.max_unavailable as usize;
+        (out > most).then(|| format!("{site} makes {out} of {most}"))
+    })
+}
+
+fn ready_first(_: &World, decided: &Decided<'_>) -> Option<String> {
+    withdrawals(decided).find_map(|site| {
+        let visit = decided.machine.state().running()?.visits.get(site)?;
+        let is_ready = visit.hosts.values().all(HostWork::is_settled);
+        let must = visit.kind == VisitKind::InService;
+        (must && !is_ready).then(|| format!("{site} leaves unready"))
+    })
+}
+
+fn ending_takes_nothing_out(_: &World, decided: &Decided<'_>) -> Option<String> {
+    let is_ending = decided.machine.state().running()?.ending.is_some();
+    let mut taken = withdrawals(decided).filter(|_| is_ending);
+    taken.next().map(|site| format!("{site} leaves"))
+}
+
+fn others_are_well(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    let rotation = state.running()?;
+    let dirtied = decided.events.iter().find_map(|event| {
+        let Event::ChangeDecided {
+            intent: Intent::Dirty { site },
+            ..
+        } = event
+        else {
+            return None;
+        };
+        Some(site)
+    })?;
+    let visit = rotation.visits.get(dirtied)?;
+    if rotation.plan.mode != Mode::Rotate || !visit.can_go_back() {
+        return None;
+    }
+    let marker = state.marker.as_ref()?;
+    let mut told =
+        world.ghosts.broken.keys().filter(|site| {
+            world.serves(site) && *site != dirtied && !marker.cordon.contains(*site)
+        });
+    let other = told.next()?;
+    Some(format!("{dirtied} is destroyed while {other} fails"))
+}
+
+fn on_its_digests(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    let site = decided.events.iter().find_map(|event| {
+        let Event::Verified { site } = event else {
+            return None;
+        };
+        Some(site)
+    })?;
+    let visit = state.running()?.visits.get(site)?;
+    if !visit.recreates() {
+        return None;
+    }
+    let pins = &state.running()?.plan_of(site).pins;
+    let declared = world.fleet.sites.get(site)?;
+    declared.hosts.iter().find_map(|host| {
+        if visit.hosts.get(&host.name)? == &HostWork::None {
+            return None;
+        }
+        let there = world.engines.get(&host.name)?.iter();
+        let mut wrong = there.filter(|container| {
+            let project = host.projects.iter().find(|p| p.name == container.project);
+            let service = project.and_then(|project| project.service(&container.service));
+            let pin = service.and_then(|service| pins.get(&service.image));
+            container.role == Role::Recreated
+                && container.is_running()
+                && pin.is_some_and(|pin| !container.digests.contains(pin))
+        });
+        let container = wrong.next()?;
+        Some(format!(
+            "{} of {site} runs another image",
+            container.id.as_str()
+        ))
+    })
+}
+
+fn soaked_unbroken(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let soaked = decided.events.iter().find_map(|event| {
+        let Event::Soaked { site } = event else {
+            return None;
+        };
+        Some(site)
+    })?;
+    let told = world.ghosts.broken.get(soaked);
+    let is_broken = told == Some(&decided.machine.state().epoch) && !world.is_overridden;
+    is_broken.then(|| format!("{soaked} broke in service, and soaked"))
+}
+
+fn cordoned_is_skipped(_: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    withdrawals(decided).find_map(|site| {
+        let marker = state.marker.as_ref()?;
+        let is_cordoned = marker.cordon.contains(site);
+        (is_cordoned && mode(decided, site) == Some(&Mode::Rotate))
+            .then(|| format!("{site} leaves"))
+    })
+}
