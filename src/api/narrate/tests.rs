@@ -25,7 +25,7 @@ fn a_night_is_told_step_by_step() {
     6 drain draining {"at_least":30,"at_most":300,"ttl":30}
     7 drain drained {"reason":"quiet","seconds":40,"traffic":0.1}
     8 recreate recreated {"containers":2,"scaled_from":{"edge/web":2},"scaled_to":{"edge/web":2},"seconds":0}
-    9 verify verified {}
+    9 verify verified {"recreated":true}
     10 restore restored {"addresses":{"www.example.com.":["192.0.2.1"]}}
     11 soak soaked {}
     12 signal visit_completed {"in_service":true,"next_site":"nyc"}
