@@ -138,7 +138,7 @@ impl State {
         };
         Some(Waiting {
             why,
-            since: rotation.began,
+            since: rotation.alone_since,
             until,
         })
     }

@@ -50,6 +50,7 @@ impl Applying<'_> {
         self.state.rotation = Some(Arc::new(Rotation {
             plan: Arc::new(plan.clone()),
             began: self.now.wall,
+            alone_since: self.now.wall,
             patience: self.now.mono.plus(Duration::from_secs(plan.options.wait_s)),
             stood: None,
             take_over_from: None,
@@ -167,8 +168,10 @@ impl Applying<'_> {
         end: VisitEnd,
         problem: Option<&Problem>,
     ) {
+        let now = self.now.wall;
         if let Some(rotation) = self.state.rotation_mut() {
             rotation.visits.remove(site);
+            rotation.alone_since = now;
             rotation.ended.insert(site.clone(), (end, problem.cloned()));
         }
         self.watch_others();

@@ -19,6 +19,8 @@ use super::Visit;
 pub struct Rotation {
     pub plan: Arc<Plan>,
     pub began: Timestamp,
+    /// When the last visit ended, or it began: since then it waits as a whole, if it does.
+    pub alone_since: Timestamp,
     /// Until when another holder's marker is waited for.
     pub patience: Mono,
     /// Another holder's marker, and since when every read has shown it unchanged.

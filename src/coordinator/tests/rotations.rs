@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use super::world::{Desk, World, digest, site};
-use super::{end_of, everything_is_new, is_idle_without_debts, visit_end};
+use super::{end_of, everything_is_new, is_idle_without_debts, night, visit_end};
 use crate::coordinator::event::{DrainReason, Event, RotationEnd, VisitEnd};
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
@@ -483,4 +483,18 @@ fn a_dirty_site_is_restored_by_being_rebuilt() {
     assert_eq!(visit_end(machine.state(), "nyc"), VisitEnd::Completed);
     assert!(is_idle_without_debts(&world));
     assert_eq!(world.in_dns(), 3);
+}
+
+#[test]
+fn a_rotation_between_visits_waits_since_the_last_one_ended() {
+    let mut world = World::new();
+    let mut machine = night(&mut world);
+    let waits = machine.state().rotation_waits().unwrap();
+    assert_eq!(waits.since, world.time().wall);
+    world.until(&mut machine, |event| {
+        matches!(event, Event::WaveEnded { wave: 2 })
+    });
+    let waits = machine.state().rotation_waits().unwrap();
+    assert_eq!(waits.since, world.time().wall);
+    assert!(world.now > 60_000);
 }
