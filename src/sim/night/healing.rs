@@ -36,6 +36,11 @@ impl Night {
         self.ends();
         self.crew.world.pass(secondary_stands_until);
         self.crew.world.set_ttl(self.crew.world.fleet.dns.ttl);
+        // What is under way when a zone is restored may hit a site that no marker calls dirty any
+        // more: nobody can know, and it does so before the last night.
+        if self.crew.world.ghosts.is_restored {
+            while self.crew.world.is_late_before(u64::MAX) {}
+        }
         self.crew.sit(0);
         let names: Vec<SiteName> = self.crew.world.fleet.sites.keys().cloned().collect();
         for _ in 0..2 {
