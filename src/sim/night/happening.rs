@@ -295,6 +295,12 @@ impl Night {
     fn clock_jumps(&mut self, later: u64) {
         let now = self.crew.world.now;
         if self.chance.one_in(2) {
+            // A server that went back and comes forward between two looks is not promised.
+            let forward = self.crew.world.faults.secondary_stands_until;
+            let flaps = (now..now + later * 10).contains(&forward);
+            if flaps && self.report.faults.contains(&Fault::SecondaryGoesBack) {
+                return;
+            }
             self.notes(
                 Fault::ClockJumps,
                 format!("everything stands still for {}", lasting(later * 10)),
