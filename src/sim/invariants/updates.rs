@@ -118,12 +118,10 @@ fn marker_rises(world: &World, change: &ZoneChange) -> Option<String> {
     (new <= old).then(|| format!("{new:?} after {old:?}"))
 }
 
-/// A zone that was loaded from an older copy takes an old UPDATE again, for as long as its
-/// signature is fresh.
+/// A zone that went backwards takes an old UPDATE again, for as long as its signature is fresh.
 fn nonce_is_new(world: &World, change: &ZoneChange) -> Option<String> {
     let nonce = &change.marker.nonce;
-    let is_replay = world.ghosts.is_restored && world.ghosts.is_zone_suspect;
-    let is_old = world.ghosts.nonces.contains(nonce) && !is_replay;
+    let is_old = world.ghosts.nonces.contains(nonce) && !world.ghosts.is_zone_suspect;
     is_old.then(|| format!("{nonce} was seen before"))
 }
 

@@ -12,7 +12,7 @@ use crate::model::rrset::ZoneChange;
 use crate::model::time::{Ttl, span};
 use crate::sim::faults::Fault;
 use crate::sim::trace::{What, Who};
-use crate::sim::world::{Torn, digest};
+use crate::sim::world::{Later, Torn, digest};
 
 /// What chance drew for a fault: whom it hits, and for how long (in milliseconds).
 struct Drawn {
@@ -280,7 +280,9 @@ impl Night {
 
     /// Between the last look and the removal nobody could see it: that is not promised.
     fn secondary_goes_back(&mut self) {
-        if !self.is_at_last_look() {
+        let mut under_way = self.crew.world.later.iter();
+        let may_go = under_way.any(|(_, late)| matches!(late, Later::Engine { .. }));
+        if !self.is_at_last_look() && !may_go {
             let lasts = self.bounds.goes_back_for;
             let words = format!(
                 "the secondary restarts from an old file, for {}",
