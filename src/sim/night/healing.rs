@@ -78,8 +78,10 @@ impl Night {
             let restore = Mode::Restore { unverified: false };
             self.asked(restore, Some(vec![name.clone()]));
         }
-        if !self.crew.world.answers(name, &BTreeSet::new()) {
-            // Where others are gone too, nothing else is left to say.
+        let is_dirty = |marker: Marker| marker.dirty.contains(name);
+        let is_owed = self.crew.world.marker().is_some_and(is_dirty);
+        if is_owed || !self.crew.world.answers(name, &BTreeSet::new()) {
+            // Where others are gone or dirty too, nothing else is left to say.
             let options = Options {
                 take_over: true,
                 below_floor: true,
