@@ -78,10 +78,14 @@ impl Night {
             let restore = Mode::Restore { unverified: false };
             self.asked(restore, Some(vec![name.clone()]));
         }
+        // A restored zone may serve more dirty sites than the floor lets go: out of DNS a dirty one
+        // has to come back by itself.
         let is_dirty = |marker: Marker| marker.dirty.contains(name);
-        let is_owed = self.crew.world.marker().is_some_and(is_dirty);
-        if is_owed || !self.crew.world.answers(name, &BTreeSet::new()) {
-            // Where others are gone or dirty too, nothing else is left to say.
+        let world = &self.crew.world;
+        let is_kept_in =
+            world.ghosts.is_restored && world.serves(name) && world.marker().is_some_and(is_dirty);
+        if is_kept_in || !world.answers(name, &BTreeSet::new()) {
+            // Where others are gone too, nothing else is left to say.
             let options = Options {
                 take_over: true,
                 below_floor: true,
