@@ -6,6 +6,8 @@ mod engines;
 pub(crate) mod faults;
 pub(crate) mod fleet;
 mod ghosts;
+mod late;
+mod pace;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,11 +17,13 @@ use std::sync::Arc;
 pub(crate) use faults::Faults;
 pub(crate) use fleet::{fleet_of, playbook};
 pub(crate) use ghosts::Ghosts;
+pub(crate) use late::Later;
+pub(crate) use pace::Pace;
 
 use super::invariants::{self, Violation};
 use super::trace::{Decided, Entry, Seat, What, Who};
 use super::zone;
-use crate::coordinator::effect::{Effect, EngineRequest, ProbeManner, Request};
+use crate::coordinator::effect::{Effect, ProbeManner, Request};
 use crate::coordinator::event::Event;
 use crate::coordinator::input::Input;
 use crate::coordinator::machine::{Coordinator, Rejection};
@@ -28,13 +32,13 @@ use crate::coordinator::plan::Survey;
 use crate::coordinator::safety::Feet;
 use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
-use crate::model::id::{ContainerId, Epoch, HostName, SiteName};
+use crate::model::id::{Epoch, HostName, SiteName};
 use crate::model::image::Digest;
 use crate::model::inventory::Container;
 use crate::model::marker::Marker;
 use crate::model::playbook::Playbook;
-use crate::model::rrset::{MarkerSeen, RrSet, ZoneChange, ZoneView};
-use crate::model::time::{Mono, Now, Ttl, millis};
+use crate::model::rrset::{MarkerSeen, RrSet, ZoneView};
+use crate::model::time::{Mono, Now, Ttl};
 
 /// The digest that stands for the `n`th version of every image.
 pub(crate) fn digest(n: u8) -> Digest {
@@ -51,33 +55,6 @@ pub(crate) struct Desk {
     pub(crate) queue: Vec<(u64, Effect)>,
     /// By so many milliseconds its clock is behind the world's: it stood still.
     pub(crate) lag: u64,
-}
-
-/// How long things take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Pace {
-    #[default]
-    Usual,
-    /// Every answer comes at once, pauses before another try too, and only who waits for a time
-    /// takes any. Nobody watches: what is told by watching depends on when.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only searches play so"))]
-    AtOnce,
-}
-
-/// The longest pause before another try, in milliseconds.
-const PAUSE: u64 = 20_000;
-
-/// What was asked for by somebody who hears no answer.
-#[derive(Clone, Debug)]
-pub(crate) enum Later {
-    Update(Arc<ZoneChange>),
-    Engine {
-        site: SiteName,
-        host: HostName,
-        request: EngineRequest,
-        /// The epoch of whoever asked.
-        by: Epoch,
-    },
 }
 
 /// Where the journal of a decision is when its process dies.
@@ -337,42 +314,6 @@ impl World {
         machine
     }
 
-    /// What was asked for and not answered is carried out all the same, so much later.
-    pub(crate) fn carry_out_late(&mut self, after: u64) {
-        let by = self.ghosts.acting;
-        for (_, effect) in std::mem::take(&mut self.queue) {
-            match effect.request {
-                Request::Update(change) => {
-                    self.later.push((self.now + after, Later::Update(change)));
-                }
-                Request::Engine {
-                    site,
-                    host,
-                    request,
-                } => {
-                    let late = Later::Engine {
-                        site,
-                        host,
-                        request,
-                        by,
-                    };
-                    self.later.push((self.now + after, late));
-                }
-                Request::ReadPrimary
-                | Request::AskServers { .. }
-                | Request::AwaitServers { .. }
-                | Request::ResolveImages { .. }
-                | Request::Probe { .. }
-                | Request::Measure { .. }
-                | Request::AwaitQuiet { .. }
-                | Request::JudgeTraffic { .. }
-                | Request::AwaitTraffic { .. }
-                | Request::RunBefore { .. }
-                | Request::Sleep { .. } => {}
-            }
-        }
-    }
-
     /// Another coordinator sits down; the one before waits where it is.
     pub(crate) fn swap(&mut self, desk: &mut Desk) {
         std::mem::swap(&mut self.journal, &mut desk.journal);
@@ -386,113 +327,6 @@ impl World {
         self.now = self.now.max(at);
         if self.is_behind || !self.transfers.is_empty() {
             self.follow();
-        }
-    }
-
-    /// What somebody asked for long ago is carried out, if that comes before `next`.
-    pub(crate) fn is_late_before(&mut self, next: u64) -> bool {
-        let first = self.later.iter().enumerate();
-        let Some((index, at)) = first
-            .map(|(index, (at, _))| (index, *at))
-            .min_by_key(|(_, at)| *at)
-            .filter(|(_, at)| *at <= next)
-        else {
-            return false;
-        };
-        let (_, late) = self.later.swap_remove(index);
-        self.pass(at);
-        match late {
-            Later::Update(change) => {
-                let (epoch, seq) = (change.marker.epoch, change.marker.seq);
-                self.told(
-                    Who::World,
-                    format!(
-                        "an UPDATE arrives that nobody hears of any more (epoch {epoch}, seq {seq})"
-                    ),
-                );
-                if !self.apply_update(&change) {
-                    let what = "it is refused: what it states no longer holds";
-                    self.told(Who::World, what.to_owned());
-                }
-            }
-            Later::Engine {
-                site,
-                host,
-                request,
-                by,
-            } => {
-                self.ghosts.acting = by;
-                let what = engines::in_words(&request);
-                self.told(
-                    Who::World,
-                    format!("{host} carries out what nobody waits for any more: {what}"),
-                );
-                self.late_engine(&site, &host, &request);
-            }
-        }
-        true
-    }
-
-    pub(crate) fn start(&mut self, effect: Effect) {
-        let Some(takes) = self.takes(&effect.request) else {
-            return;
-        };
-        let turn = self.queue.len() + self.journal.len();
-        let by_turn = self.delays.get(turn % self.delays.len().max(1)).copied();
-        let is_clear = matches!(
-            effect.request,
-            Request::Engine {
-                request: EngineRequest::Clear { .. },
-                ..
-            }
-        );
-        let slow = is_clear
-            .then(|| self.faults.slow_clears.pop_front())
-            .flatten();
-        let is_timer = matches!(effect.request, Request::Sleep { .. });
-        let longer = slow.or(by_turn.filter(|_| !is_timer)).unwrap_or(0);
-        self.queue.push((self.now + takes + longer, effect));
-    }
-
-    /// How long an effect takes, in milliseconds; `None`: it is never answered.
-    fn takes(&self, request: &Request) -> Option<u64> {
-        let usual = self.usually_takes(request)?;
-        let is_wait = matches!(request, Request::Sleep { .. });
-        match self.pace {
-            Pace::Usual => Some(usual),
-            Pace::AtOnce if is_watch(request) => None,
-            Pace::AtOnce if is_wait && usual > PAUSE => Some(usual),
-            Pace::AtOnce => Some(0),
-        }
-    }
-
-    fn usually_takes(&self, request: &Request) -> Option<u64> {
-        match request {
-            Request::Sleep { until } => Some((until.0 + self.lag).saturating_sub(self.now)),
-            Request::Measure { .. } => None,
-            Request::AwaitQuiet { .. } => Some(10_000),
-            Request::AwaitTraffic { .. } => Some(3_000),
-            Request::Probe {
-                manner: ProbeManner::Watch,
-                ..
-            } => Some(20_000),
-            Request::Engine {
-                request: EngineRequest::Watch { .. },
-                ..
-            } => Some(20_000),
-            Request::Engine {
-                request: EngineRequest::TakeEvidence { .. },
-                ..
-            } if self.faults.evidence_hangs => None,
-            Request::AwaitServers { within, .. } => Some(self.follows_after(millis(*within))),
-            Request::ReadPrimary
-            | Request::Update(_)
-            | Request::AskServers { .. }
-            | Request::ResolveImages { .. }
-            | Request::Engine { .. }
-            | Request::Probe { .. }
-            | Request::JudgeTraffic { .. }
-            | Request::RunBefore { .. } => Some(5),
         }
     }
 
@@ -608,25 +442,6 @@ impl World {
         hosts.map(|host| host.name.clone()).collect()
     }
 
-    /// Containers that somebody was told to stop or remove, and that may still go.
-    pub(crate) fn may_still_go<'a>(
-        &'a self,
-        host: &'a HostName,
-    ) -> impl Iterator<Item = &'a ContainerId> {
-        self.later
-            .iter()
-            .filter_map(move |(_, late)| match late {
-                Later::Engine {
-                    host: of,
-                    request:
-                        EngineRequest::Clear { containers, .. } | EngineRequest::Discard { containers },
-                    ..
-                } if of == host => Some(containers),
-                Later::Engine { .. } | Later::Update(_) => None,
-            })
-            .flatten()
-    }
-
     /// Something happened that no coordinator decided.
     pub(crate) fn told(&mut self, who: Who, words: String) {
         self.traced(who, What::Told(words));
@@ -654,14 +469,6 @@ impl World {
         }
     }
 
-    /// Whether an UPDATE is on its way of which nobody hears any more.
-    pub(crate) fn has_late_update(&self, is_it: impl Fn(&Arc<ZoneChange>) -> bool) -> bool {
-        self.later.iter().any(|(_, late)| match late {
-            Later::Update(change) => is_it(change),
-            Later::Engine { .. } => false,
-        })
-    }
-
     /// Notes what must never happen and did.
     pub(crate) fn note(&mut self, violation: Violation) {
         self.traced(Who::World, What::Broken(violation.clone()));
@@ -679,25 +486,6 @@ pub(crate) fn trouble(what: &str, cure: &str) -> Problem {
         what: what.to_owned(),
         cure: cure.to_owned(),
         is_transient: true,
-    }
-}
-
-/// Whether it is answered only when something breaks.
-fn is_watch(request: &Request) -> bool {
-    match request {
-        Request::Probe { manner, .. } => *manner == ProbeManner::Watch,
-        Request::Engine { request, .. } => matches!(request, EngineRequest::Watch { .. }),
-        Request::ReadPrimary
-        | Request::Update(_)
-        | Request::AskServers { .. }
-        | Request::AwaitServers { .. }
-        | Request::ResolveImages { .. }
-        | Request::Measure { .. }
-        | Request::AwaitQuiet { .. }
-        | Request::JudgeTraffic { .. }
-        | Request::AwaitTraffic { .. }
-        | Request::RunBefore { .. }
-        | Request::Sleep { .. } => false,
     }
 }
 
