@@ -1,5 +1,9 @@
 //! Two coordinators on three sites, in every order.
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::search::{Found, search};
+use super::shape::shape;
 use super::table::{Ask, Left, Table};
 use crate::coordinator::event::RotationEnd;
 use crate::coordinator::guards::{Guard, Missed};
@@ -219,6 +223,44 @@ fn however_two_coordinators_meet_no_rule_is_broken_and_all_comes_back() {
     assert!(found.iter().all(is_whole));
     let has_gone = |found: &Found| found.quiet > 0 && found.states > 100;
     assert!(found.iter().all(has_gone));
+}
+
+/// Everything a table may become at once, as shapes.
+fn successors(table: &Table) -> BTreeMap<(u64, Left), bool> {
+    let played = table.moves().into_iter().map(|next| {
+        let mut table = table.clone();
+        table.plays(next);
+        ((shape(&table), table.left), table.violation().is_some())
+    });
+    played.collect()
+}
+
+/// Whoever has been at one state of a shape need not go on from another: both lead to the same.
+#[test]
+fn states_of_one_shape_go_on_alike() {
+    let deaths = u8::from(super::is_at_length());
+    let asks = [rotates(), recovers()].map(Option::unwrap);
+    let mut waiting = vec![Table::of(&asks, left(deaths, 0), false)];
+    let mut seen = BTreeMap::new();
+    let mut again = 0;
+    while let Some(table) = waiting.pop() {
+        for next in table.moves() {
+            let mut table = table.clone();
+            table.plays(next);
+            match seen.entry((shape(&table), table.left)) {
+                Entry::Occupied(first) => {
+                    assert_eq!(*first.get(), successors(&table), "after {next:?}");
+                    again += 1;
+                }
+                Entry::Vacant(first) => {
+                    first.insert(successors(&table));
+                    waiting.push(table);
+                }
+            }
+        }
+    }
+    println!("{} shapes, {again} seen again went on alike", seen.len());
+    assert!(again > 100);
 }
 
 /// The guards that no night misses, each with the meeting that does.

@@ -2,14 +2,15 @@
 //! late it is, or in how many epochs went by, are the same.
 //!
 //! It reads what `Debug` writes, piece by piece. Identities (nonces, ids of containers and
-//! rotations, tokens) are numbered in the order in which they come, epochs and sequence numbers by
-//! rank; times are told from the clock of their owner; prose is left out.
+//! rotations, tokens) are numbered in the order in which they come, sequence numbers by rank; epochs
+//! are told as they are, for the next one may be another's; times are told from the clock of their owner; prose is left out.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Write as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::table::Table;
-use crate::sim::world::{Ghosts, World};
+use super::table::{Seat, Table};
+use crate::model::marker::Marker;
+use crate::sim::world::{Ghosts, Later, World};
 
 /// The number of a table.
 pub(super) fn shape(table: &Table) -> u64 {
@@ -28,7 +29,7 @@ pub(super) fn told(table: &Table) -> String {
             seat.desk.lag
         };
         text.clock = table.world.now - lag;
-        text.puts(&seat.machine.state());
+        text.seat(seat);
         text.puts(&seat.asks.is_some());
         let queue = table.queue(n).iter();
         let mut queue: Vec<_> = queue
@@ -45,7 +46,11 @@ pub(super) fn told(table: &Table) -> String {
         text.puts(&world.secondary);
     }
     text.puts(&world.engines);
-    for (_, late) in &world.later {
+    // It arrives in any order.
+    let by_itself = |(_, late): &(u64, Later)| Text::of(late);
+    let mut later: Vec<&(u64, Later)> = world.later.iter().collect();
+    later.sort_by_cached_key(|late| by_itself(late));
+    for (_, late) in later {
         text.puts(late);
     }
     text.onlooker(&world.ghosts, world);
@@ -82,16 +87,22 @@ enum Number {
     /// A time that matters until it has come.
     Deadline,
     Token,
-    Epoch,
     Seq,
     Serial,
     LeftOut,
 }
 
 impl Text {
+    /// What something comes to by itself.
+    fn of(what: &dyn Debug) -> String {
+        let mut text = Text::default();
+        text.puts(what);
+        text.ranked()
+    }
+
     /// The text, with the rank of each number of which only the order counts.
     fn ranked(self) -> String {
-        let kinds = [Number::Epoch, Number::Seq, Number::Serial];
+        let kinds = [Number::Seq, Number::Serial];
         let of = |kind: Number| {
             let all = self.ranked.iter().filter(move |(_, of, _)| *of == kind);
             all.map(|(_, _, number)| *number).collect::<BTreeSet<u64>>()
@@ -108,6 +119,23 @@ impl Text {
         }
         text.push_str(&self.out[from..]);
         text
+    }
+
+    /// A plan is told by what was seen before planning: the rest follows from what was asked, and
+    /// its id stands in the marker. Of a coordinator that has ended, and is asked for nothing more,
+    /// what it believes is told: it makes no move, and is asked at rest to bring everything back.
+    fn seat(&mut self, seat: &Seat) {
+        let state = seat.machine.state();
+        if let Some(rotation) = state.running() {
+            let plan = &rotation.plan;
+            let highest = Some(plan.highest_epoch).filter(|highest| *highest > state.epoch);
+            self.puts(state);
+            self.puts(&(highest, &plan.waves));
+        } else if seat.asks.is_none() {
+            let lists = |marker: &Marker| (marker.out.clone(), marker.dirty.clone());
+            let owed = state.marker.as_ref().map(lists);
+            self.puts(&(owed, state.held().is_some(), &state.lane, &state.drained));
+        }
     }
 
     fn puts(&mut self, what: &dyn Debug) {
@@ -160,7 +188,7 @@ impl Text {
                 let left = value.saturating_sub(self.clock);
                 write!(self.out, "{left}").expect("text takes text");
             }
-            Number::Epoch | Number::Seq | Number::Serial => {
+            Number::Seq | Number::Serial => {
                 self.ranked.push((self.out.len(), number, value));
             }
         }
@@ -232,10 +260,8 @@ impl Text {
             "recreate_since" | "tokens" => self.number = Number::LeftOut,
             "None" => self.number = Number::Plain,
             "Token" => self.number = Number::Token,
-            "Epoch" => self.number = Number::Epoch,
             "seq" => self.number = Number::Seq,
             "serial" => self.number = Number::Serial,
-            // A plan follows from who was asked what; its id stands in the marker.
             "plan" => self.is_skipping = true,
             _ => {}
         }
@@ -260,7 +286,6 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::Epoch;
     use crate::model::time::Mono;
 
     fn text(clock: u64, what: &dyn Debug) -> String {
@@ -276,9 +301,14 @@ mod tests {
     fn what_only_tells_paths_apart_is_not_told() {
         #[derive(Debug)]
         #[expect(dead_code, reason = "it is only told")]
+        struct Of {
+            seq: u64,
+        }
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "it is only told")]
         struct One {
             at: Mono,
-            epochs: [Epoch; 2],
+            markers: [Of; 2],
             id: &'static str,
             other: &'static str,
             tokens: u64,
@@ -286,9 +316,9 @@ mod tests {
             plan: (u8, [u8; 2]),
             attempt: u32,
         }
-        let one = |at, epoch, id, other, tokens, plan| One {
+        let one = |at, seq, id, other, tokens, plan| One {
             at: Mono(at),
-            epochs: [Epoch(9), Epoch(epoch)],
+            markers: [Of { seq: 9 }, Of { seq }],
             id,
             other,
             tokens,

@@ -44,7 +44,7 @@ impl Ask {
 }
 
 /// How often each kind of trouble may still happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Left {
     pub(super) deaths: u8,
     /// Messages that are late, perhaps for ever, or come twice.
@@ -105,6 +105,8 @@ impl Table {
     pub(super) fn of(asks: &[Ask], left: Left, lags: bool) -> Table {
         let mut world = World::of(fleet_of(&["fra", "nyc", "sin"], 1), playbook());
         world.pace = Pace::AtOnce;
+        // Names of one length sort as they were made.
+        world.serial = 1_000_000;
         world.faults.servers_lag = lags;
         let seat = |(ask, holder): (&Ask, &str)| Seat {
             machine: world.coordinator_called(holder),
