@@ -78,6 +78,8 @@ pub enum Event {
         why: String,
         until: Mono,
     },
+    /// The pause before the change in hand is over: the primary is read again.
+    LookDue,
     /// The marker has stood for so long that it must be refreshed.
     RefreshDue,
     /// A rule or the server said no for good.

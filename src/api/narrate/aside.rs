@@ -60,8 +60,6 @@ fn of_marker(event: &Event, before: &State) -> Option<String> {
         Event::ChangeNotNeeded { intent, .. } => {
             format!("no UPDATE is needed to {}", meant_unless_refresh(intent)?)
         }
-        // Where none was decided, the primary could not be read: that is told as a delay.
-        Event::ChangeAnswered { .. } if before.lane.changes().is_empty() => return None,
         Event::ChangeAnswered { outcome } => answered(outcome)?,
         Event::FenceDecided { change } => sent(
             "of the marker alone: once it is applied, the one before can no longer be",
@@ -286,6 +284,7 @@ fn of_visit(event: &Event) -> Option<String> {
         | Event::FenceDecided { .. }
         | Event::ChangeProven { .. }
         | Event::ChangeDelayed { .. }
+        | Event::LookDue
         | Event::RefreshDue
         | Event::ChangeRefused { .. }
         | Event::MarkerHeld { .. }

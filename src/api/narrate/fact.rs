@@ -112,6 +112,7 @@ pub(super) fn public(
         | Event::ChangeAnswered { .. }
         | Event::FenceDecided { .. }
         | Event::ChangeDelayed { .. }
+        | Event::LookDue
         | Event::RefreshDue
         | Event::MarkerHeld { .. }
         | Event::TakeOverAllowed { .. }

@@ -73,6 +73,7 @@ pub(super) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::ChangeAnswered { .. }
         | Event::FenceDecided { .. }
         | Event::ChangeDelayed { .. }
+        | Event::LookDue
         | Event::RefreshDue
         | Event::MarkerHeld { .. }
         | Event::TakeOverAllowed { .. }

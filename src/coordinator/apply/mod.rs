@@ -74,6 +74,10 @@ impl Applying<'_> {
                 self.change_proven(intent, marker, view);
             }
             Event::ChangeDelayed { why, until } => self.change_delayed(why, *until),
+            Event::LookDue => {
+                let token = self.state.mint();
+                self.state.lane.looks_again(token);
+            }
             Event::RefreshDue => {
                 if let Hold::Held { refresh, .. } = &mut self.state.hold {
                     refresh.is_over = true;

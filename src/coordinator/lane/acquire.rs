@@ -14,7 +14,6 @@ use crate::model::marker::Marker;
 use crate::model::rrset::ZoneChange;
 use crate::model::time::{Mono, Now};
 
-use super::again;
 use super::look::{No, Seen, backwards};
 use super::records::{largest_ttl, sets};
 
@@ -59,13 +58,13 @@ pub(super) fn waited(state: &State, marker: &Marker, since: Mono, now: Now) -> V
             Event::TakeOverAllowed {
                 from: marker.clone(),
             },
-            again(),
+            Event::LookDue,
         ];
     }
     if now.mono >= rotation.patience {
         return vec![not_yours(marker)];
     }
-    vec![again()]
+    vec![Event::LookDue]
 }
 
 /// The marker that this store wrote last, where the one on the primary is older or gone.

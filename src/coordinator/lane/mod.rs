@@ -16,7 +16,6 @@ use super::intent::Intent;
 use super::outcome::{Outcome, Problem};
 use super::retry;
 use super::state::{Hold, Lane, Rotation, State};
-use crate::model::rrset::UpdateOutcome;
 use crate::model::time::Now;
 
 pub(crate) use records::{largest_ttl, owed_records};
@@ -87,7 +86,9 @@ pub(crate) fn react(state: &State, ctx: &Context<'_>, outcome: &Outcome, now: No
                 outcome: outcome.clone(),
             }]
         }
-        (Lane::SettlingLater { .. } | Lane::Delayed { .. }, Outcome::Woke) => vec![again()],
+        (Lane::SettlingLater { .. } | Lane::Delayed { .. }, Outcome::Woke) => {
+            vec![Event::LookDue]
+        }
         (Lane::Contended { marker, since, .. }, Outcome::Woke) => {
             acquire::waited(state, marker, *since, now)
         }
@@ -134,7 +135,7 @@ fn urgency(intent: &Intent) -> u8 {
 
 /// The primary could not be read, or an UPDATE could not be sent.
 fn unreachable(state: &State, intent: &Intent, attempt: u32, problem: &Problem, now: Now) -> Event {
-    if can_wait(state, intent) || attempt < retry::CHANGE_ATTEMPTS {
+    if can_wait(state, intent, now) || attempt < retry::CHANGE_ATTEMPTS {
         return delayed(attempt, &problem.what, now);
     }
     Event::ChangeRefused {
@@ -148,8 +149,9 @@ fn unreachable(state: &State, intent: &Intent, attempt: u32, problem: &Problem, 
     }
 }
 
-/// Whether this change is waited for as long as it takes: a site is out, or a debt is open.
-fn can_wait(state: &State, intent: &Intent) -> bool {
+/// Whether this change is waited for: as long as it takes where a site is out or a debt is open, as
+/// long as was asked where nothing has begun.
+fn can_wait(state: &State, intent: &Intent, now: Now) -> bool {
     match intent {
         Intent::Refresh
         | Intent::Dirty { .. }
@@ -161,7 +163,7 @@ fn can_wait(state: &State, intent: &Intent) -> bool {
         // After a crash: the visits in hand have to be brought to safety.
         Intent::Acquire => state
             .running()
-            .is_some_and(|rotation| !rotation.visits.is_empty()),
+            .is_some_and(|rotation| !rotation.visits.is_empty() || now.mono < rotation.patience),
         Intent::Withdraw { .. }
         | Intent::Hold { .. }
         | Intent::Cordon { .. }
@@ -174,14 +176,5 @@ fn delayed(attempt: u32, why: &str, now: Now) -> Event {
     Event::ChangeDelayed {
         why: why.to_owned(),
         until: now.mono.plus(retry::look_again(attempt)),
-    }
-}
-
-/// The pause is over: the primary is read again.
-fn again() -> Event {
-    Event::ChangeAnswered {
-        outcome: UpdateOutcome::NotSent {
-            why: "looked at again".to_owned(),
-        },
     }
 }

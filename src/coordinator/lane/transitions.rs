@@ -39,7 +39,7 @@ impl Lane {
         *self = Lane::Sent { flight, token };
     }
 
-    /// There was an answer, or a pause is over: the primary is read next.
+    /// There was an answer: the primary is read next.
     pub(crate) fn answered(&mut self, outcome: &UpdateOutcome, token: Token) {
         *self = match std::mem::take(self) {
             Lane::Sent { flight, .. } if *outcome == UpdateOutcome::Applied => {
@@ -48,6 +48,19 @@ impl Lane {
             Lane::Sent { flight, .. } | Lane::Fencing { flight, .. } => {
                 Lane::Settling { flight, token }
             }
+            lane @ (Lane::Free
+            | Lane::Looking { .. }
+            | Lane::ReadingBack { .. }
+            | Lane::Settling { .. }
+            | Lane::SettlingLater { .. }
+            | Lane::Delayed { .. }
+            | Lane::Contended { .. }) => lane,
+        };
+    }
+
+    /// A pause is over: the primary is read again.
+    pub(crate) fn looks_again(&mut self, token: Token) {
+        *self = match std::mem::take(self) {
             Lane::SettlingLater { mut flight, .. } => {
                 flight.attempt += 1;
                 Lane::Settling { flight, token }
@@ -66,8 +79,10 @@ impl Lane {
             },
             lane @ (Lane::Free
             | Lane::Looking { .. }
+            | Lane::Sent { .. }
             | Lane::ReadingBack { .. }
-            | Lane::Settling { .. }) => lane,
+            | Lane::Settling { .. }
+            | Lane::Fencing { .. }) => lane,
         };
     }
 

@@ -317,6 +317,37 @@ fn after_a_crash_with_a_site_out_the_primary_is_waited_for() {
     is_unhurt(&world);
 }
 
+/// Nothing has begun, so it is waited for as long as was asked, and no longer.
+#[test]
+fn a_primary_that_is_silent_at_the_start_is_waited_for_as_long_as_was_asked() {
+    let patient = Options {
+        wait_s: 2_100,
+        ..Options::default()
+    };
+    for (options, is_aborted, has_waited) in [
+        (patient.clone(), false, true),
+        (patient, true, false),
+        (Options::default(), false, false),
+    ] {
+        let mut world = World::new();
+        let mut machine = world.coordinator();
+        let plan = world.plan(Mode::Rotate, None, options);
+        world.faults.primary_silent_until = world.now + 600_000;
+        world.begin(&mut machine, plan);
+        world.until(&mut machine, |event| {
+            matches!(event, Event::ChangeDelayed { .. })
+        });
+        if is_aborted {
+            world.abort(&mut machine);
+        }
+        world.run(&mut machine);
+        let is_done = end_of(machine.state()) == RotationEnd::Completed;
+        assert_eq!(is_done, has_waited);
+        assert!(has_waited || world.now < 60_000, "{}", world.now);
+        is_unhurt(&world);
+    }
+}
+
 #[test]
 fn how_long_anothers_marker_stood_is_counted_on_one_process_clock_only() {
     let mut world = World::new();
