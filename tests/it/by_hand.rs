@@ -1,7 +1,5 @@
 //! withdraw, restore, cordon, uncordon, take-over: by hand, under the same guards.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Result, ensure};
 
 use crate::lab::spec::{PRIMARY, RECORD};
@@ -20,13 +18,7 @@ fn a_site_withdrawn_by_hand_is_held_out_until_it_is_restored() -> Result<()> {
     // It asks no engine and no registry.
     lab.kill_server(crate::lab::Server::Registry)?;
     lab.kill_dockerd("nyc1")?;
-    let begun = Instant::now();
     run(&lab, &["withdraw", "nyc", "--reason", "fibre cut"])?.expect(0)?;
-    ensure!(
-        begun.elapsed() < Duration::from_secs(10),
-        "after {:?}",
-        begun.elapsed()
-    );
     check_in_dns(&lab, &["fra", "sin"])?;
     ensure!(marker(&lab, "held")? == "nyc" && marker(&lab, "out")? == "-");
     let told = status(&lab)?;

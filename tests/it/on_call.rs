@@ -1,7 +1,7 @@
 //! 03:40, one site is sick, and something else is broken as well: every message names the flag
 //! that goes on, and with it the site is out of DNS within ten seconds.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
@@ -167,7 +167,6 @@ fn rebuild(lab: &Lab, flags: &[&str]) -> Result<Ended> {
 
 /// The same, and it must be out of DNS soon.
 fn rebuild_at_once(lab: &Lab, flags: &[&str]) -> Result<Ended> {
-    let begun = Instant::now();
     let running = Run::start(lab, &arguments(flags))?;
     let of_nyc = lab.spec.addresses("nyc");
     let is_out = || {
@@ -175,8 +174,5 @@ fn rebuild_at_once(lab: &Lab, flags: &[&str]) -> Result<Ended> {
         shown.is_ok_and(|shown| !shown.iter().any(|address| of_nyc.contains(address)))
     };
     wait_until("nyc is out of DNS", OUT_WITHIN, is_out)?;
-    let took = begun.elapsed();
-    let ended = running.end()?;
-    ensure!(took < OUT_WITHIN, "out of DNS after {took:?}\n{ended}");
-    Ok(ended)
+    running.end()
 }
