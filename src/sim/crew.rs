@@ -2,12 +2,15 @@
 //! store. Whoever drives them says what happens; the clock is one for all.
 use super::trace::Seat;
 use super::world::{Desk, World};
+#[cfg(test)]
+use crate::coordinator::effect::Effect;
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::{Blocked, Mode, Options, Plan, Wish, plan};
 use crate::model::id::SiteName;
 
 /// A world with one to three coordinators.
+#[derive(Clone)]
 pub(crate) struct Crew {
     pub(crate) world: World,
     members: Vec<Member>,
@@ -16,6 +19,7 @@ pub(crate) struct Crew {
 }
 
 /// A coordinator: what it knows, and what it has in hand.
+#[derive(Clone)]
 struct Member {
     holder: String,
     machine: Coordinator,
@@ -142,6 +146,55 @@ impl Crew {
         };
         self.sit(next);
         self.world.step(&mut self.members[next].machine)
+    }
+
+    /// Who sits at the `seat`.
+    #[cfg(test)]
+    pub(crate) fn machine_at(&self, seat: usize) -> &Coordinator {
+        &self.members[seat].machine
+    }
+
+    /// What whoever has that seat has asked for, and when each is answered.
+    #[cfg(test)]
+    pub(crate) fn queue_at(&self, seat: usize) -> &[(u64, Effect)] {
+        if seat == self.at {
+            &self.world.queue
+        } else {
+            &self.members[seat].desk.queue
+        }
+    }
+
+    /// By so many milliseconds the clock of whoever has that seat is behind.
+    #[cfg(test)]
+    pub(crate) fn lag_at(&self, seat: usize) -> u64 {
+        if seat == self.at {
+            self.world.lag
+        } else {
+            self.members[seat].desk.lag
+        }
+    }
+
+    /// Everybody but whoever sits at the desk stood still for so many milliseconds.
+    #[cfg(test)]
+    pub(crate) fn others_stood_still(&mut self, millis: u64) {
+        let others = self.members.iter_mut().enumerate();
+        for (_, other) in others.filter(|(seat, _)| *seat != self.at) {
+            other.desk.lag += millis;
+            for (due, _) in &mut other.desk.queue {
+                *due += millis;
+            }
+        }
+    }
+
+    /// The process at the desk dies, and another one knows all that it knew: what a replay of the
+    /// journal is, other tests hold.
+    #[cfg(test)]
+    pub(crate) fn is_succeeded(&mut self) {
+        let member = &mut self.members[self.at];
+        let mut heir = self.world.coordinator_called(&member.holder);
+        heir.remember(member.machine.state().clone());
+        member.machine = heir;
+        self.hears(&Input::Started);
     }
 
     /// The next thing happens to whoever sits at the desk, awake or not. `false`: it has nothing

@@ -12,8 +12,8 @@ use crate::coordinator::plan::Mode;
 /// From a state in which nobody has anything in hand, one recovery and one night bring everything
 /// back, whoever begins them.
 fn flaw(table: &Table) -> Option<String> {
-    for (n, seat) in table.seats.iter().enumerate() {
-        let state = seat.machine.state();
+    for (n, machine) in table.crew.machines().enumerate() {
+        let state = machine.state();
         if let Some(rotation) = state.running() {
             return Some(format!(
                 "ends: {n} waits for nothing, {:?} {:?} {:?}",
@@ -21,11 +21,11 @@ fn flaw(table: &Table) -> Option<String> {
             ));
         }
     }
-    for seat in 0..table.seats.len() {
+    for seat in 0..table.asks.len() {
         let mut table = table.clone();
-        table.sit(seat);
+        table.crew.sit(seat);
         table.lags = false;
-        table.world.faults.servers_lag = false;
+        table.crew.world.faults.servers_lag = false;
         let asked = |mode| Ask::taking_over(mode, &[]);
         // Where the marker was deleted nobody knows who took a site out: a person puts it in.
         let restored = Ask::taking_over(Mode::Restore { unverified: false }, &["fra"]);
@@ -33,17 +33,17 @@ fn flaw(table: &Table) -> Option<String> {
         let asks = [asked(Mode::Recover)].into_iter().chain(restored);
         for ask in asks.chain([asked(Mode::Rotate)]) {
             table.asks(&ask);
-            table.plays_on(seat);
+            table.plays_on();
         }
         if let Some(violation) = table.violation() {
             return Some(violation.to_string());
         }
-        let state = table.seats[seat].machine.state();
+        let state = table.crew.machine_at(seat).state();
         let end = state.rotation.as_ref().and_then(|r| r.end.clone());
-        let marker = table.world.marker();
+        let marker = table.crew.world.marker();
         let owes = marker.is_none_or(|marker| !marker.out.is_empty() || !marker.dirty.is_empty());
-        let (view, ghosts) = (&table.world.view, &table.world.ghosts);
-        let sites = table.world.fleet.sites.keys();
+        let (view, ghosts) = (&table.crew.world.view, &table.crew.world.ghosts);
+        let sites = table.crew.world.fleet.sites.keys();
         let out: Vec<_> = sites.filter(|site| !ghosts.is_whole(view, site)).collect();
         if end != Some(RotationEnd::Completed) || owes || !out.is_empty() {
             return Some(format!("comes back: {end:?}, {out:?} are out"));

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Write as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::table::{Seat, Table};
+use super::table::Table;
+use crate::coordinator::machine::Coordinator;
 use crate::model::marker::Marker;
 use crate::sim::world::{Ghosts, Later, World};
 
@@ -22,24 +23,19 @@ pub(super) fn shape(table: &Table) -> u64 {
 
 pub(super) fn told(table: &Table) -> String {
     let mut text = Text::default();
-    for (n, seat) in table.seats.iter().enumerate() {
-        let lag = if n == table.at {
-            table.world.lag
-        } else {
-            seat.desk.lag
-        };
-        text.clock = table.world.now - lag;
-        text.seat(seat);
-        text.puts(&seat.asks.is_some());
-        let queue = table.queue(n).iter();
+    let world = &table.crew.world;
+    for (n, asks) in table.asks.iter().enumerate() {
+        text.clock = world.now - table.crew.lag_at(n);
+        text.coordinator(table.crew.machine_at(n), asks.is_some());
+        text.puts(&asks.is_some());
+        let queue = table.crew.queue_at(n).iter();
         let mut queue: Vec<_> = queue
-            .map(|(due, effect)| (due - table.world.now, effect.token))
+            .map(|(due, effect)| (due - world.now, effect.token))
             .collect();
         queue.sort_unstable();
         text.puts(&queue);
         text.tokens.clear();
     }
-    let world = &table.world;
     text.clock = 0;
     text.puts(&world.view);
     if table.lags {
@@ -124,14 +120,14 @@ impl Text {
     /// A plan is told by what was seen before planning: the rest follows from what was asked, and
     /// its id stands in the marker. Of a coordinator that has ended, and is asked for nothing more,
     /// what it believes is told: it makes no move, and is asked at rest to bring everything back.
-    fn seat(&mut self, seat: &Seat) {
-        let state = seat.machine.state();
+    fn coordinator(&mut self, machine: &Coordinator, will_be_asked: bool) {
+        let state = machine.state();
         if let Some(rotation) = state.running() {
             let plan = &rotation.plan;
             let highest = Some(plan.highest_epoch).filter(|highest| *highest > state.epoch);
             self.puts(state);
             self.puts(&(highest, &plan.waves));
-        } else if seat.asks.is_none() {
+        } else if !will_be_asked {
             let lists = |marker: &Marker| (marker.out.clone(), marker.dirty.clone());
             let owed = state.marker.as_ref().map(lists);
             self.puts(&(owed, state.held().is_some(), &state.lane, &state.drained));

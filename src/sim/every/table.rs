@@ -2,11 +2,11 @@
 //! dies, or begins; a message is late or comes twice; what is late arrives.
 use crate::coordinator::effect::{Effect, EngineRequest, Request};
 use crate::coordinator::input::{Command, Input};
-use crate::coordinator::machine::Coordinator;
-use crate::coordinator::plan::{Mode, Options, Wish, plan};
+use crate::coordinator::plan::{Mode, Options};
 use crate::model::id::{ContainerId, HostName, SiteName};
+use crate::sim::crew::Crew;
 use crate::sim::invariants::Violation;
-use crate::sim::world::{Desk, Later, Pace, World, fleet_of, playbook};
+use crate::sim::world::{Later, Pace, World, fleet_of, playbook};
 use crate::sim::zone;
 
 /// Later than anything: what is late arrives when a move says so.
@@ -78,18 +78,10 @@ pub(super) enum Move {
 }
 
 #[derive(Clone)]
-pub(super) struct Seat {
-    pub(super) machine: Coordinator,
-    pub(super) desk: Desk,
-    pub(super) asks: Option<Ask>,
-}
-
-#[derive(Clone)]
 pub(super) struct Table {
-    pub(super) world: World,
-    pub(super) seats: Vec<Seat>,
-    /// Who sits at the world's desk.
-    pub(super) at: usize,
+    pub(super) crew: Crew,
+    /// What each seat is still going to be asked for.
+    pub(super) asks: Vec<Option<Ask>>,
     pub(super) left: Left,
     /// Whether the public server follows when a move says so, and not at once.
     pub(super) lags: bool,
@@ -108,27 +100,24 @@ impl Table {
         // Names of one length sort as they were made.
         world.serial = 1_000_000;
         world.faults.servers_lag = lags;
-        let seat = |(ask, holder): (&Ask, &str)| Seat {
-            machine: world.coordinator_called(holder),
-            desk: Desk::default(),
-            asks: Some(ask.clone()),
-        };
-        let seats = asks.iter().zip(["holder-a", "holder-b", "holder-c"]);
+        let mut crew = Crew::of(world);
+        for _ in asks.iter().skip(1) {
+            crew.joins();
+        }
+        crew.sit(0);
         Table {
-            seats: seats.map(seat).collect(),
-            world,
-            at: 0,
+            crew,
+            asks: asks.iter().cloned().map(Some).collect(),
             left,
             lags,
             is_deleted: false,
         }
     }
 
-    /// Whoever sits there plays on alone until nothing is in flight.
-    pub(super) fn plays_on(&mut self, seat: usize) {
+    /// Whoever sits at the desk plays on alone until nothing is in flight.
+    pub(super) fn plays_on(&mut self) {
         for _ in 0..MOST_STEPS {
-            let machine = &mut self.seats[seat].machine;
-            if !self.world.step(machine) {
+            if !self.crew.step_here() {
                 break;
             }
         }
@@ -136,28 +125,33 @@ impl Table {
 
     pub(super) fn moves(&self) -> Vec<Move> {
         let mut moves = Vec::new();
-        for seat in 0..self.seats.len() {
+        for seat in 0..self.asks.len() {
             self.moves_of(seat, &mut moves);
         }
-        moves.extend((0..self.world.later.len()).map(Move::Arrives));
+        moves.extend((0..self.crew.world.later.len()).map(Move::Arrives));
         if self.is_behind() {
             moves.push(Move::Follows);
         }
-        if self.left.deletions > 0 && self.world.marker().is_some() {
+        if self.left.deletions > 0 && self.crew.world.marker().is_some() {
             moves.push(Move::Deletes);
         }
         moves
     }
 
     fn moves_of(&self, seat: usize, moves: &mut Vec<Move>) {
-        if self.seats[seat].asks.is_some() {
+        if self.asks[seat].is_some() {
             moves.push(Move::Begins(seat));
             return;
         }
-        let is_running = self.seats[seat].machine.state().running().is_some();
+        let is_running = self.crew.machine_at(seat).state().running().is_some();
         if is_running && self.left.deaths > 0 {
             moves.push(Move::Dies(seat, false));
-            if self.queue(seat).iter().any(|(_, effect)| is_write(effect)) {
+            if self
+                .crew
+                .queue_at(seat)
+                .iter()
+                .any(|(_, effect)| is_write(effect))
+            {
                 moves.push(Move::Dies(seat, true));
             }
         }
@@ -179,8 +173,8 @@ impl Table {
     /// Whether nobody has anything in hand.
     pub(super) fn is_quiet(&self) -> bool {
         let has_next = |seat| self.next(seat).is_some_and(|next| self.is_answered(next));
-        let is_idle = |seat: usize| self.seats[seat].asks.is_none() && !has_next(seat);
-        !self.is_behind() && (0..self.seats.len()).all(is_idle)
+        let is_idle = |seat: usize| self.asks[seat].is_none() && !has_next(seat);
+        !self.is_behind() && (0..self.asks.len()).all(is_idle)
     }
 
     /// The public server answers who waits for it when it has followed.
@@ -189,7 +183,7 @@ impl Table {
     }
 
     fn is_behind(&self) -> bool {
-        self.lags && self.world.secondary.serial != self.world.view.serial
+        self.lags && self.crew.world.secondary.serial != self.crew.world.view.serial
     }
 
     /// What must never happen and did. Two rules are about how long ago something was, which no
@@ -199,16 +193,8 @@ impl Table {
             let rule = hurt.invariant;
             rule == "others answer" || rule == "stale is silent"
         };
-        let mut hurt = self.world.hurt.iter().filter(|hurt| !is_of_time(hurt));
+        let mut hurt = self.crew.world.hurt.iter().filter(|hurt| !is_of_time(hurt));
         hurt.next().cloned()
-    }
-
-    pub(super) fn queue(&self, seat: usize) -> &[(u64, Effect)] {
-        if seat == self.at {
-            &self.world.queue
-        } else {
-            &self.seats[seat].desk.queue
-        }
     }
 
     fn next(&self, seat: usize) -> Option<&Effect> {
@@ -216,7 +202,7 @@ impl Table {
     }
 
     fn next_due(&self, seat: usize) -> Option<&(u64, Effect)> {
-        let queue = self.queue(seat).iter();
+        let queue = self.crew.queue_at(seat).iter();
         queue.min_by_key(|(due, effect)| (*due, effect.token))
     }
 
@@ -227,70 +213,68 @@ impl Table {
             Move::IsLate(seat) => self.is_late(seat),
             Move::Doubles(seat) => {
                 self.left.messages -= 1;
-                self.sit(seat);
+                self.crew.sit(seat);
                 let twice = self.next(seat).cloned();
                 self.hears(seat);
                 self.keep_for_later(twice);
             }
             Move::Fails(seat) => {
                 self.left.failures -= 1;
-                let sites: Vec<SiteName> = self.world.fleet.sites.keys().cloned().collect();
-                self.world.faults.unhealthy.extend(sites);
+                let sites: Vec<SiteName> = self.crew.world.fleet.sites.keys().cloned().collect();
+                self.crew.world.faults.unhealthy.extend(sites);
                 self.hears(seat);
-                self.world.faults.unhealthy.clear();
+                self.crew.world.faults.unhealthy.clear();
             }
             Move::Dies(seat, is_late) => self.dies(seat, is_late),
             Move::Aborts(seat) => {
                 self.left.aborts -= 1;
-                self.sit(seat);
+                self.crew.sit(seat);
                 let (actor, reason) = ("ana".to_owned(), None);
-                self.tells(&Input::Command(Command::Abort { actor, reason }));
+                self.crew
+                    .hears(&Input::Command(Command::Abort { actor, reason }));
             }
             Move::Deletes => {
                 self.left.deletions -= 1;
                 self.is_deleted = true;
-                self.world.write_marker(None);
+                self.crew.world.write_marker(None);
             }
             Move::Arrives(index) => {
-                let (_, late) = self.world.later.remove(index);
-                self.world.later.insert(0, (self.world.now, late));
-                self.world.is_late_before(self.world.now);
+                let (_, late) = self.crew.world.later.remove(index);
+                self.crew.world.later.insert(0, (self.crew.world.now, late));
+                self.crew.world.is_late_before(self.crew.world.now);
             }
             Move::Follows => {
-                self.world.faults.servers_lag = false;
-                self.world.pass(self.world.now);
-                self.world.faults.servers_lag = true;
+                self.crew.world.faults.servers_lag = false;
+                self.crew.world.pass(self.crew.world.now);
+                self.crew.world.faults.servers_lag = true;
             }
         }
+        self.forget_journal();
         self.goes_on_alone();
         self.forget_what_cannot_be();
+    }
+
+    /// Whoever dies is succeeded by one who knows what it knew: nobody reads it again.
+    fn forget_journal(&mut self) {
+        self.crew.world.journal.clear();
     }
 
     /// What concerns nobody else happens at once: in which order with the acts of others it does
     /// makes no difference to anybody.
     fn goes_on_alone(&mut self) {
-        for seat in 0..self.seats.len() {
+        for seat in 0..self.asks.len() {
             while self
                 .next_due(seat)
-                .is_some_and(|(due, next)| *due <= self.world.now && is_private(next))
+                .is_some_and(|(due, next)| *due <= self.crew.world.now && is_private(next))
             {
                 self.hears(seat);
             }
         }
     }
 
-    pub(super) fn sit(&mut self, seat: usize) {
-        if seat == self.at {
-            return;
-        }
-        self.world.swap(&mut self.seats[self.at].desk);
-        self.world.swap(&mut self.seats[seat].desk);
-        self.at = seat;
-    }
-
     fn begins(&mut self, seat: usize) {
-        self.sit(seat);
-        let Some(ask) = self.seats[seat].asks.take() else {
+        self.crew.sit(seat);
+        let Some(ask) = self.asks[seat].take() else {
             return;
         };
         self.asks(&ask);
@@ -298,68 +282,35 @@ impl Table {
 
     /// Whoever sits at the desk is asked. What cannot be planned is not begun.
     pub(super) fn asks(&mut self, ask: &Ask) {
-        self.world.serial += 1;
         let sites = ask.sites.iter().map(|site| site.parse());
         let sites: Vec<SiteName> = sites.collect::<Result<_, _>>().expect("names of sites");
-        let wish = Wish {
-            id: format!("nightly-{}", self.world.serial)
-                .parse()
-                .expect("a rotation's id"),
-            mode: ask.mode.clone(),
-            sites: (!sites.is_empty()).then_some(sites),
-            options: ask.options.clone(),
-            actor: "sim".to_owned(),
-            reason: None,
-        };
-        let (fleet, playbook) = (&self.world.fleet, &self.world.playbook);
-        let Ok(plan) = plan(fleet, playbook, wish, &self.world.survey()) else {
-            return;
-        };
-        let machine = &mut self.seats[self.at].machine;
-        machine.configure(fleet.clone(), playbook.clone(), self.world.ttl_high);
-        self.world.allow(machine, &plan);
-        let plan = Box::new(plan);
-        self.tells(&Input::Command(Command::Begin { plan }));
-    }
-
-    fn tells(&mut self, input: &Input) {
-        let seat = &mut self.seats[self.at];
-        // What a state does not allow is not done.
-        let _is_rejected = self.world.tell(&mut seat.machine, input).is_err();
-        self.world.journal.clear();
+        let sites = (!sites.is_empty()).then_some(sites);
+        if let Ok(plan) = self
+            .crew
+            .planned(ask.mode.clone(), sites, ask.options.clone())
+        {
+            self.crew.begins(plan);
+        }
     }
 
     /// One answer. Everybody else's clock stands still meanwhile: each may have been frozen.
     fn hears(&mut self, seat: usize) {
-        self.sit(seat);
-        let before = self.world.now;
-        self.world.step(&mut self.seats[seat].machine);
-        self.world.journal.clear();
-        let passed = self.world.now - before;
-        if passed > 0 {
-            for (_, other) in self
-                .seats
-                .iter_mut()
-                .enumerate()
-                .filter(|(n, _)| *n != seat)
-            {
-                other.desk.lag += passed;
-                for (due, _) in &mut other.desk.queue {
-                    *due += passed;
-                }
-            }
-        }
+        self.crew.sit(seat);
+        let before = self.crew.world.now;
+        self.crew.step_here();
+        self.forget_journal();
+        self.crew.others_stood_still(self.crew.world.now - before);
     }
 
     fn is_late(&mut self, seat: usize) {
         self.left.messages -= 1;
-        self.sit(seat);
-        let faults = &mut self.world.faults;
+        self.crew.sit(seat);
+        let faults = &mut self.crew.world.faults;
         faults.late_updates.push_back(SOME_DAY);
         faults.late_clears.push_back(SOME_DAY);
         faults.late_requests.push_back(SOME_DAY);
         self.hears(seat);
-        let faults = &mut self.world.faults;
+        let faults = &mut self.crew.world.faults;
         faults.late_updates.clear();
         faults.late_clears.clear();
         faults.late_requests.clear();
@@ -367,43 +318,36 @@ impl Table {
 
     fn dies(&mut self, seat: usize, is_late: bool) {
         self.left.deaths -= 1;
-        self.sit(seat);
+        self.crew.sit(seat);
         if is_late {
-            let queue = std::mem::take(&mut self.world.queue);
+            let queue = std::mem::take(&mut self.crew.world.queue);
             let writes = queue.into_iter().filter(|(_, effect)| is_write(effect));
             for (_, effect) in writes {
                 self.keep_for_later(Some(effect));
             }
         }
-        self.world.queue.clear();
-        // What a replay of the journal is: other tests hold that.
-        let machine = &mut self.seats[seat].machine;
-        let mut heir = self
-            .world
-            .coordinator_called(machine.context().holder.as_str());
-        heir.remember(machine.state().clone());
-        *machine = heir;
-        self.tells(&Input::Started);
+        self.crew.world.queue.clear();
+        self.crew.is_succeeded();
     }
 
     fn keep_for_later(&mut self, effect: Option<Effect>) {
         let Some(effect) = effect else { return };
-        let queue = std::mem::replace(&mut self.world.queue, vec![(0, effect)]);
-        self.world.ghosts.acting = self.seats[self.at].machine.state().epoch;
-        self.world.carry_out_late(SOME_DAY);
-        self.world.queue = queue;
+        let queue = std::mem::replace(&mut self.crew.world.queue, vec![(0, effect)]);
+        self.crew.world.ghosts.acting = self.crew.machine().state().epoch;
+        self.crew.world.carry_out_late(SOME_DAY);
+        self.crew.world.queue = queue;
     }
 
     /// Nobody knows a marker twice, and no engine gives an id twice: what was decided on one that
     /// is gone does nothing, whenever it arrives.
     fn forget_what_cannot_be(&mut self) {
-        let stands = zone::marker(&self.world.view);
-        let engines = &self.world.engines;
+        let stands = zone::marker(&self.crew.world.view);
+        let engines = &self.crew.world.engines;
         let is_there = |host: &HostName, id: &ContainerId| {
             let there = engines.get(host).into_iter().flatten();
             there.into_iter().any(|container| container.id == *id)
         };
-        self.world.later.retain(|(_, late)| match late {
+        self.crew.world.later.retain(|(_, late)| match late {
             Later::Update(change) => change.expect_marker.as_ref() == stands,
             Later::Engine { host, request, .. } => match request {
                 EngineRequest::Clear { containers, .. } | EngineRequest::Discard { containers } => {
