@@ -27,9 +27,16 @@ fn flaw(table: &Table) -> Option<String> {
         table.lags = false;
         table.crew.world.faults.servers_lag = false;
         let asked = |mode| Ask::taking_over(mode, &[]);
-        // Where the marker was deleted nobody knows who took a site out: a person puts it in.
-        let restored = Ask::taking_over(Mode::Restore { unverified: false }, &["fra"]);
-        let restored = Some(restored).filter(|_| table.is_deleted);
+        // Where the marker was deleted nobody knows who took a site out, and what a person took
+        // out nobody else puts in.
+        let is_held = |table: &Table| {
+            table
+                .crew
+                .world
+                .marker()
+                .is_some_and(|it| !it.held.is_empty())
+        };
+        let restored = restores().filter(|_| table.is_deleted || is_held(&table));
         let asks = [asked(Mode::Recover)].into_iter().chain(restored);
         for ask in asks.chain([asked(Mode::Rotate)]) {
             table.asks(&ask);
@@ -102,6 +109,10 @@ fn restores() -> Option<Ask> {
     Some(Ask::taking_over(mode, &["fra"]))
 }
 
+fn withdraws() -> Option<Ask> {
+    Some(Ask::taking_over(Mode::Withdraw, &["fra"]))
+}
+
 const NOTHING: Left = Left {
     deaths: 0,
     messages: 0,
@@ -150,7 +161,8 @@ fn at_length() -> Vec<Meeting> {
     };
     vec![
         meeting("alone, 2 deaths", [rotates(), None], left(2, 0)),
-        meeting("alone, 1 death, 1 message", [rotates(), None], left(1, 1)),
+        meeting("alone, 2 deaths, 1 message", [rotates(), None], left(2, 1)),
+        meeting("alone, 1 death, 2 messages", [rotates(), None], left(1, 2)),
         meeting(
             "alone, 2 messages, a start fails, an abort",
             [rotates(), None],
@@ -175,6 +187,16 @@ fn at_length() -> Vec<Meeting> {
             "a second recovers, a start fails, an abort",
             [rotates(), recovers()],
             FAILS_AND_ABORTS,
+        ),
+        meeting(
+            "one withdraws, a second restores, 1 death",
+            [withdraws(), restores()],
+            left(1, 0),
+        ),
+        meeting(
+            "one withdraws, a second restores, 1 message",
+            [withdraws(), restores()],
+            left(0, 1),
         ),
         meeting(
             "a second restores, the marker is deleted",
