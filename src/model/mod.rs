@@ -1,6 +1,7 @@
 //! The nouns: pure data, validated when made. Nothing here reads a clock, a file or a socket.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod cron;
 pub mod evidence;
 pub mod fleet;
 pub mod id;

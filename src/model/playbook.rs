@@ -1,6 +1,10 @@
 //! How a rotation goes, as data: order, waits, policies.
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::cron::Cron;
 use super::id::{PlaybookName, SiteName};
 
 /// A playbook, every default filled in.
@@ -23,12 +27,25 @@ pub struct Playbook {
 /// When a playbook runs by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
-    /// Five fields.
-    pub cron: String,
-    /// IANA name.
-    pub timezone: String,
+    pub cron: Cron,
     /// No visit starts that cannot end by then (local time of day).
     pub finish_by: Option<jiff::civil::Time>,
+    /// A run that was missed is made up for within this time.
+    pub catch_up: Duration,
+}
+
+impl Schedule {
+    /// When the run that is planned for then must have ended: the next such time of day.
+    pub fn finish_by(&self, planned: Timestamp) -> Option<Timestamp> {
+        let time = self.finish_by?;
+        let zone = self.cron.zone();
+        let today = zone.to_datetime(planned).date();
+        let on = |day: Date| {
+            let at = day.to_datetime(time).to_zoned(zone.clone()).ok()?;
+            Some(at.timestamp()).filter(|at| *at > planned)
+        };
+        on(today).or_else(|| on(today.tomorrow().ok()?))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -122,4 +139,32 @@ pub enum Preflight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureThen {
     Quarantine,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn a_night_must_have_ended_at_the_next_such_time_of_day() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let by = |time: &str, planned: &str| {
+            let schedule = Schedule {
+                cron: Cron::parse("0 3 * * *", berlin.clone()).unwrap(),
+                finish_by: Some(time.parse().unwrap()),
+                catch_up: Duration::ZERO,
+            };
+            schedule
+                .finish_by(planned.parse().unwrap())
+                .unwrap()
+                .to_string()
+        };
+        let late = "2026-11-21T22:30:00Z";
+        assert_eq!(by("06:00", "2026-11-21T02:00:00Z"), "2026-11-21T05:00:00Z");
+        assert_eq!(by("06:00", late), "2026-11-22T05:00:00Z");
+        assert_eq!(by("23:45", late), "2026-11-21T22:45:00Z");
+        // Between them the clocks go back.
+        assert_eq!(by("06:00", "2026-10-24T22:00:00Z"), "2026-10-25T05:00:00Z");
+    }
 }

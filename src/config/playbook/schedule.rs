@@ -1,36 +1,36 @@
 //! `[schedule]`: when a playbook runs by itself.
-use croner::parser::{CronParser, Seconds, Year};
-use jiff::civil;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
 use serde_spanned::Spanned;
 
 use super::super::diagnostic::{Findings, nearest};
 use super::super::table::Table;
+use crate::model::cron::{Cron, CronError};
 use crate::model::playbook::Schedule;
 
-/// Where the search for a first run begins. Whether an expression fires at all does not depend
-/// on the day it is asked; a fixed one makes the same file good every day.
-const SEARCH_FROM: civil::DateTime = civil::datetime(2024, 1, 1, 0, 0, 0, 0);
+/// A machine that is started again is back within this time, most often.
+const CATCH_UP: Duration = Duration::from_secs(3600);
 
 pub(super) fn read_schedule(mut table: Table<'_>, findings: &mut Findings) -> Option<Schedule> {
     let cron: Option<Spanned<String>> = table.required("cron", "\"0 3 * * *\"", findings);
     let timezone: Option<Spanned<String>> =
         table.required("timezone", "\"Europe/Berlin\"", findings);
     let finish_by = table.optional("finish_by", findings);
+    let catch_up = table.optional("catch_up", findings);
     table.finish(findings);
     let (cron, timezone) = (cron?, timezone?);
     let zone = check_timezone(&timezone, findings);
-    check_cron(&cron, zone.unwrap_or(jiff::tz::TimeZone::UTC), findings);
+    let cron = read_cron(&cron, zone.clone().unwrap_or(TimeZone::UTC), findings);
+    zone?;
     Some(Schedule {
-        cron: cron.into_inner(),
-        timezone: timezone.into_inner(),
+        cron: cron?,
         finish_by,
+        catch_up: catch_up.unwrap_or(CATCH_UP),
     })
 }
 
-fn check_timezone(
-    timezone: &Spanned<String>,
-    findings: &mut Findings,
-) -> Option<jiff::tz::TimeZone> {
+fn check_timezone(timezone: &Spanned<String>, findings: &mut Findings) -> Option<TimeZone> {
     let name = timezone.get_ref();
     if let Ok(zone) = jiff::tz::db().get(name) {
         return Some(zone);
@@ -52,37 +52,21 @@ fn check_timezone(
     None
 }
 
-fn check_cron(cron: &Spanned<String>, zone: jiff::tz::TimeZone, findings: &mut Findings) {
+fn read_cron(cron: &Spanned<String>, zone: TimeZone, findings: &mut Findings) -> Option<Cron> {
     let text = cron.get_ref();
-    if text.split_whitespace().count() != 5 {
-        findings
-            .error(cron.span(), format!("{text:?} does not have five fields"))
-            .label("expected minute, hour, day of month, month, day of week")
-            .hint("\"0 3 * * *\" is every day at 03:00");
-        return;
-    }
-    let parser = CronParser::builder()
-        .seconds(Seconds::Disallowed)
-        .year(Year::Disallowed)
-        .build();
-    let parsed = match parser.parse(text) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            findings
-                .error(
-                    cron.span(),
-                    format!("{text:?} is no cron expression: {error}"),
-                )
-                .label("minute, hour, day of month, month, day of week");
-            return;
-        }
+    let error = match Cron::parse(text, zone) {
+        Ok(cron) => return Some(cron),
+        Err(error) => error,
     };
-    let Ok(from) = SEARCH_FROM.to_zoned(zone) else {
-        return;
+    let fields = "minute, hour, day of month, month, day of week";
+    let (what, label) = match &error {
+        CronError::Fields => (format!("{text:?} does not have five fields"), fields),
+        CronError::Field { why } => (format!("{text:?} is no cron expression: {why}"), fields),
+        CronError::Never => (format!("{text:?} never fires"), "no such day comes"),
     };
-    if parsed.find_next_occurrence(&from, true).is_err() {
-        findings
-            .error(cron.span(), format!("{text:?} never fires"))
-            .label("no such day comes");
+    let finding = findings.error(cron.span(), what).label(label);
+    if error == CronError::Fields {
+        finding.hint("\"0 3 * * *\" is every day at 03:00");
     }
+    None
 }
