@@ -760,6 +760,36 @@ fn a_password_in_a_probe_is_not_shown() {
 }
 
 #[test]
+fn a_freeze_has_a_first_and_a_last_day_and_a_reason() {
+    let freeze = "[[freeze]]\nfrom = \"2026-12-24\"\nuntil = \"2026-12-20\"\nreason = \"x\"\n\
+                  [[freeze]]\nfrom = \"tomorrow\"\nuntil = \"2026-12-20\"\n\n[[probe]]";
+    let shown = refused(&[("[[probe]]", freeze)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: the freeze ends before it begins
+      --> site.toml:14:9
+       |
+    14 | until = "2026-12-20"
+       |         ^^^^^^^^^^^^
+       |
+       = help: until is its last day
+
+    error: [freeze][1] lacks "reason"
+      --> site.toml:16:1
+       |
+    16 | [[freeze]]
+       | ^^^^^^^^^^
+       |
+       = help: add reason = "nobody is in the office"
+
+    error: "tomorrow" is no date
+      --> site.toml:17:8
+       |
+    17 | from = "tomorrow"
+       |        ^^^^^^^^^^ expected a date, like "2026-12-20"
+    "#);
+}
+
+#[test]
 fn tables_are_no_lists_and_lists_no_tables() {
     let shown = refused(&[("[[probe]]", "[probe]"), ("[dns]", "[[dns]]")]);
     insta::assert_snapshot!(shown, @r#"

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
 use super::image::ImageRef;
 use super::rrset::{Family, RecordName, RrKey};
@@ -23,6 +25,24 @@ pub struct Fleet {
     /// `false`: traffic is unknown everywhere.
     pub measures_traffic: bool,
     pub registries: BTreeMap<String, Registry>,
+    pub freezes: Vec<Freeze>,
+}
+
+/// Days on which nothing runs by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// The first of the days, in the time of the schedule that would run.
+    pub from: Date,
+    /// The last of them.
+    pub until: Date,
+    pub reason: String,
+}
+
+impl Freeze {
+    /// Whether it holds on that day.
+    pub fn holds(&self, day: Date) -> bool {
+        (self.from..=self.until).contains(&day)
+    }
 }
 
 /// One zone, one primary, one view.

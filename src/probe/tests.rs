@@ -486,6 +486,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
         )]),
         probes,
         measures_traffic: false,
+        freezes: Vec::new(),
         registries: BTreeMap::new(),
     }
 }

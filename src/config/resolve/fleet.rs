@@ -33,6 +33,7 @@ pub(crate) fn resolve(
         sites,
         probes,
         measures_traffic: file.measures_traffic,
+        freezes: file.freezes.clone(),
         registries,
     };
     // Names that are names of nothing make the rest look wrong too: they come first.

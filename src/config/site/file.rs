@@ -11,6 +11,7 @@ use super::probe::ProbeTable;
 use super::project::ProjectTable;
 use super::registry::{RegistryHost, RegistryTable};
 use super::sites::SiteTable;
+use crate::model::fleet::Freeze;
 use crate::model::id::{ProjectName, SiteName};
 
 /// `site.toml` as written, every table well-formed by itself.
@@ -20,6 +21,7 @@ pub(crate) struct SiteFile {
     pub(crate) dns: DnsTable,
     pub(crate) registries: Named<RegistryHost, RegistryTable>,
     pub(crate) probes: Vec<ProbeTable>,
+    pub(crate) freezes: Vec<Freeze>,
     pub(crate) measures_traffic: bool,
     pub(crate) projects: Named<ProjectName, ProjectTable>,
     pub(crate) sites: Named<SiteName, SiteTable>,
@@ -35,7 +37,8 @@ impl SiteFile {
             findings,
         );
         let registries = root.optional("registry", findings);
-        let probes = root.optional::<Probes>("probe", findings);
+        let probes = root.optional::<Tables<ProbeTable>>("probe", findings);
+        let freezes = root.optional::<Tables<Freeze>>("freeze", findings);
         let traffic = root.optional::<TrafficTable>("traffic", findings);
         let projects = root.optional("project", findings);
         let sites = root.required("site", "[site.NAME] for each site", findings);
@@ -45,6 +48,7 @@ impl SiteFile {
             dns: dns?,
             registries: registries.unwrap_or_default(),
             probes: probes.map(|probes| probes.0).unwrap_or_default(),
+            freezes: freezes.map(|freezes| freezes.0).unwrap_or_default(),
             measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
             projects: projects.unwrap_or_default(),
             sites: sites?,
@@ -61,17 +65,20 @@ impl SiteFile {
 }
 
 /// `[[probe]]`, which is easily written `[probe]`.
-struct Probes(Vec<ProbeTable>);
+struct Tables<T>(Vec<T>);
 
-impl<'a> FromToml<'a> for Probes {
-    fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<Probes> {
+impl<'a, T: FromToml<'a>> FromToml<'a> for Tables<T> {
+    fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<Tables<T>> {
         if value.toml.is_table() {
-            findings
-                .error(value.span, "probes are a list")
-                .hint("write [[probe]], with two brackets");
+            let name = value.name.trim_matches(['[', ']']);
+            let (what, cure) = (
+                format!("{name}s are a list"),
+                format!("write [[{name}]], with two brackets"),
+            );
+            findings.error(value.span, what).hint(cure);
             return None;
         }
-        Vec::from_toml(value, findings).map(Probes)
+        Vec::from_toml(value, findings).map(Tables)
     }
 }
 

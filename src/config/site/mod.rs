@@ -4,6 +4,7 @@ mod engine_address;
 pub(crate) mod env_file;
 mod file;
 pub(crate) mod fleet;
+mod freeze;
 mod keyfile;
 pub(crate) mod probe;
 pub(crate) mod project;

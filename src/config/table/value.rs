@@ -257,6 +257,13 @@ impl<'a> FromToml<'a> for IpAddr {
     }
 }
 
+impl<'a> FromToml<'a> for jiff::civil::Date {
+    fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<jiff::civil::Date> {
+        let parse = |text: &str| text.parse().map_err(|_| "is no date".to_owned());
+        value.notation("a date, like \"2026-12-20\"", parse, findings)
+    }
+}
+
 impl<'a> FromToml<'a> for jiff::civil::Time {
     fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<jiff::civil::Time> {
         let parse = |text: &str| text.parse().map_err(|_| "is no time of day".to_owned());

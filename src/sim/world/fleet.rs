@@ -49,6 +49,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
         sites,
         probes: Vec::new(),
         measures_traffic: true,
+        freezes: Vec::new(),
         registries: BTreeMap::new(),
     }
 }
