@@ -5,7 +5,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
     abort, by_hand, check, doctor, history, init, plan, pull, rebuild, recover, report, retry,
-    rotate, simulate, status, take_over,
+    rotate, schedule, simulate, status, take_over,
 };
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
@@ -67,6 +67,7 @@ pub(crate) enum Command {
     Uncordon(by_hand::Uncordon),
     History(history::History),
     Report(report::Show),
+    Schedule(schedule::Show),
     Pull(pull::Pull),
     TakeOver(take_over::TakeOver),
     Recover(recover::Recover),
@@ -197,6 +198,7 @@ mod tests {
           uncordon   Lets rotations visit a site again
           history    Every rotation: when, by whom, how long, how it ended
           report     One rotation: what happened, how long, digests, scale, and what was kept as evidence
+          schedule   The next runs: when, in whose time, and whether they end when they must
           pull       Pulls the images that the tags name now onto every host
           take-over  Takes the marker of another coordinator over at once
           recover    Takes over and brings back every site that the marker calls out

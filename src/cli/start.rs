@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::{Cli, Command};
 use super::command::{
     abort, by_hand, check, doctor, history, init, plan, pull, rebuild, recover, report, retry,
-    rotate, simulate, status, take_over,
+    rotate, schedule, simulate, status, take_over,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -63,6 +63,7 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Uncordon(args) => Box::pin(by_hand::uncordon(desk, &args)).await,
         Command::History(args) => history::run(desk, &args),
         Command::Report(args) => report::run(desk, &args),
+        Command::Schedule(args) => schedule::run(desk, &args),
         Command::Pull(args) => Box::pin(pull::run(desk, &args)).await,
         Command::TakeOver(args) => Box::pin(take_over::run(desk, &args)).await,
         Command::Recover(args) => Box::pin(recover::run(desk, &args)).await,

@@ -9,6 +9,7 @@ mod journal;
 mod night;
 pub mod past;
 pub mod rehearsal;
+pub mod schedule;
 pub mod session;
 pub mod status;
 pub mod survey;

@@ -15,6 +15,7 @@ pub(super) mod recover;
 pub(super) mod report;
 pub(super) mod retry;
 pub(super) mod rotate;
+pub(super) mod schedule;
 pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod take_over;
