@@ -19,7 +19,8 @@ fn a_secondary_that_does_not_follow_brings_the_site_back() -> Result<()> {
     let before = ids(&lab, &["fra1", "nyc1", "sin1"])?;
     let watcher = Watcher::start(&lab)?;
     let mut run = Run::start(&lab, &["rotate", "nightly", "--json"])?;
-    run.await_site("ready", "fra")?;
+    // Its hosts get ready meanwhile: it has not left yet.
+    run.await_site("visit_started", "fra")?;
     lab.deafen_secondary()?;
     run.await_site("withdrawn", "fra")?;
     // While it waits it says for whom.
