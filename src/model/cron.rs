@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use jiff::ToSpan;
     use jiff::civil::{Date, date};
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn cron(text: &str, zone: &str) -> Cron {
         Cron::parse(text, TimeZone::get(zone).unwrap()).unwrap()
@@ -234,15 +234,25 @@ mod tests {
     fn an_expression_for_every_day_fires_once_on_each_day_of_every_zone_for_thirty_years() {
         let expressions = ["0 0 * * *", "30 2 * * *", "0 3 * * *", "59 23 * * *"];
         let mut days = 0;
+        let mut seen = BTreeSet::new();
         for name in jiff::tz::db().available() {
             let zone = TimeZone::get(name.as_str()).unwrap();
+            // Many names are of one zone.
+            let changes =
+                zone.following(date(2010, 1, 1).to_zoned(zone.clone()).unwrap().timestamp());
+            let changes = changes
+                .take(70)
+                .map(|change| (change.timestamp(), change.offset()));
+            if !seen.insert(changes.collect::<Vec<_>>()) {
+                continue;
+            }
             let crons = expressions.map(|text| Cron::parse(text, zone.clone()).unwrap());
             let from = date(2010, 1, 1).to_zoned(zone.clone()).unwrap();
             let to = date(2040, 1, 1).to_zoned(zone.clone()).unwrap().timestamp();
             let changes = zone.following(from.timestamp());
             for change in changes.take_while(|change| change.timestamp() < to) {
                 let around = change.timestamp().to_zoned(zone.clone()).date();
-                let (from, to) = (around - 2.days(), around + 2.days());
+                let (from, to) = (around - 1.day(), around + 1.day());
                 let exists = |day: &Date| day.to_zoned(zone.clone()).unwrap().date() == *day;
                 let expected: Vec<Date> = from
                     .series(1.day())
@@ -267,7 +277,7 @@ mod tests {
             }
         }
         println!("{days} days beside a change of the clocks");
-        assert!(days > 100_000, "{days}");
+        assert!(days > 30_000, "{days}");
     }
 
     #[test]
