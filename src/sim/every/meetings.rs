@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::search::{Found, search};
+use super::search::{Found, Until, search};
 use super::shape::shape;
 use super::table::{Ask, Left, Table};
 use crate::coordinator::event::RotationEnd;
@@ -81,9 +81,9 @@ impl Meeting {
         Meeting { lags: true, ..self }
     }
 
-    fn search(&self) -> Found {
+    fn search(&self, until: Until) -> Found {
         let start = Table::of(&self.asks, self.left, self.lags);
-        let found = search(start, MOST_STATES, &flaw);
+        let found = search(start, MOST_STATES, until, &flaw);
         println!("{}: {found}", self.name);
         found
     }
@@ -238,7 +238,10 @@ fn however_two_coordinators_meet_no_rule_is_broken_and_all_comes_back() {
     if super::is_at_length() {
         meetings.extend(at_length());
     }
-    let found: Vec<Found> = meetings.iter().map(Meeting::search).collect();
+    let found: Vec<Found> = meetings
+        .iter()
+        .map(|meeting| meeting.search(Until::Everywhere))
+        .collect();
     let states: u64 = found.iter().map(|found| found.states).sum();
     println!("{} meetings, {states} states", found.len());
     let is_whole = |found: &Found| found.bad.is_empty() && !found.is_cut;
@@ -260,9 +263,9 @@ fn successors(table: &Table) -> BTreeMap<(u64, Left), bool> {
 /// Whoever has been at one state of a shape need not go on from another: both lead to the same.
 #[test]
 fn states_of_one_shape_go_on_alike() {
-    let deaths = u8::from(super::is_at_length());
-    let asks = [rotates(), recovers()].map(Option::unwrap);
-    let mut waiting = vec![Table::of(&asks, left(deaths, 0), false)];
+    let second = recovers().filter(|_| super::is_at_length());
+    let asks: Vec<Ask> = rotates().into_iter().chain(second).collect();
+    let mut waiting = vec![Table::of(&asks, left(1, 0), false)];
     let mut seen = BTreeMap::new();
     let mut again = 0;
     while let Some(table) = waiting.pop() {
@@ -282,7 +285,7 @@ fn states_of_one_shape_go_on_alike() {
         }
     }
     println!("{} shapes, {again} seen again went on alike", seen.len());
-    assert!(again > 100);
+    assert!(again > 50);
 }
 
 /// The guards that no night misses, each with the meeting that does.
@@ -329,10 +332,13 @@ fn guards_that_no_night_misses_are_missed_when_two_meet() {
     known.sort();
     assert_eq!(all, known);
     for (guard, meeting) in missing() {
-        let found = guard.off(|| meeting.search());
+        let found = guard.off(|| meeting.search(Until::Harm));
         let (rule, (what, moves)) = found.bad.first_key_value().expect("a rule is broken");
         println!("{guard:?}: {rule}: {what} after {} moves", moves.len());
-        let stands = meeting.search();
-        assert!(stands.bad.is_empty(), "{guard:?} stands");
+        // With it, nothing goes wrong: of the long ones `make sim` tells that.
+        if super::is_at_length() || guard == Guard::StartsAfterWrite {
+            let stands = meeting.search(Until::Everywhere);
+            assert!(stands.bad.is_empty(), "{guard:?} stands");
+        }
     }
 }

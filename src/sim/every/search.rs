@@ -53,13 +53,23 @@ struct Search<'s> {
     is_cut: AtomicBool,
     states: AtomicUsize,
     most: usize,
+    until: Until,
     judge: &'s (dyn Fn(&Table) -> Option<String> + Sync),
+}
+
+/// How far a search goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    Everywhere,
+    /// To the first harm that is found, which need not be the nearest.
+    Harm,
 }
 
 /// Goes everywhere from `start`. `judge` is asked in quiet states what is wrong with them.
 pub(super) fn search(
     start: Table,
     most: usize,
+    until: Until,
     judge: &(dyn Fn(&Table) -> Option<String> + Sync),
 ) -> Found {
     let search = Search {
@@ -72,6 +82,7 @@ pub(super) fn search(
         is_cut: AtomicBool::new(false),
         states: AtomicUsize::new(0),
         most,
+        until,
         judge,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -131,7 +142,7 @@ impl Search<'_> {
             found.quiet += 1;
             if let Some(flaw) = (self.judge)(&here.table) {
                 let rule = flaw.split(':').next().unwrap_or_default().to_owned();
-                found.note(rule, flaw, here.way.as_ref());
+                self.finds(found, rule, flaw, here.way.as_ref());
             }
         }
         for last in here.table.moves() {
@@ -144,12 +155,20 @@ impl Search<'_> {
                 length: length + 1,
             }));
             if let Some(violation) = table.violation() {
-                found.note(violation.invariant.to_owned(), violation.what, way.as_ref());
+                let rule = violation.invariant.to_owned();
+                self.finds(found, rule, violation.what, way.as_ref());
                 continue;
             }
             if self.is_new(&table) {
                 own.push(Here { table, way });
             }
+        }
+    }
+
+    fn finds(&self, found: &mut Found, rule: String, what: String, way: Option<&Arc<Way>>) {
+        found.note(rule, what, way);
+        if self.until == Until::Harm {
+            self.is_cut.store(true, Ordering::Relaxed);
         }
     }
 
