@@ -3,7 +3,7 @@ use std::fmt;
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
-use jiff::tz::{Disambiguation, TimeZone};
+use jiff::tz::{AmbiguousOffset, Disambiguation, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
 /// Minute, hour, day of month, month, day of week, as crontab(5) reads them, in local time.
@@ -101,9 +101,8 @@ impl Cron {
                 .ok()?;
             Some(at).filter(|at| at.date() == written.date())
         };
-        let ambiguous = self.zone.to_ambiguous_timestamp(written);
-        let is_gap = ambiguous.is_ambiguous() && !is_fold(ambiguous.offset());
-        let (first, second) = if is_gap {
+        let offset = self.zone.to_ambiguous_timestamp(written).offset();
+        let (first, second) = if matches!(offset, AmbiguousOffset::Gap { .. }) {
             let last_before = || by(Disambiguation::Earlier);
             (by(Disambiguation::Later).or_else(last_before), None)
         } else {
@@ -120,10 +119,6 @@ impl Cron {
         let hour = self.text.split_whitespace().nth(1);
         hour.is_some_and(|hour| hour.starts_with('*'))
     }
-}
-
-fn is_fold(offset: jiff::tz::AmbiguousOffset) -> bool {
-    matches!(offset, jiff::tz::AmbiguousOffset::Fold { .. })
 }
 
 impl PartialEq for Cron {

@@ -29,14 +29,9 @@ fn flaw(table: &Table) -> Option<String> {
         let asked = |mode| Ask::taking_over(mode, &[]);
         // Where the marker was deleted nobody knows who took a site out, and what a person took
         // out nobody else puts in.
-        let is_held = |table: &Table| {
-            table
-                .crew
-                .world
-                .marker()
-                .is_some_and(|it| !it.held.is_empty())
-        };
-        let restored = restores().filter(|_| table.is_deleted || is_held(&table));
+        let marker = table.crew.world.marker();
+        let is_held = marker.is_some_and(|marker| !marker.held.is_empty());
+        let restored = restores().filter(|_| table.is_deleted || is_held);
         let asks = [asked(Mode::Recover)].into_iter().chain(restored);
         for ask in asks.chain([asked(Mode::Rotate)]) {
             table.asks(&ask);

@@ -1,9 +1,10 @@
-//! What a table comes to, as a number: two that differ only in names nobody has seen twice, in how
-//! late it is, or in how many epochs went by, are the same.
+//! What a table comes to, as a number: two that differ only in names nobody has seen twice, or in
+//! how late it is, are the same.
 //!
 //! It reads what `Debug` writes, piece by piece. Identities (nonces, ids of containers and
 //! rotations, tokens) are numbered in the order in which they come, sequence numbers by rank; epochs
-//! are told as they are, for the next one may be another's; times are told from the clock of their owner; prose is left out.
+//! are told as they are, for the next one may be another's; times are told from the clock of their
+//! owner; prose is left out.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Write as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
