@@ -25,15 +25,19 @@ Examples:
   cleanslate schedule --next 1 --json        for programs")]
 pub(crate) struct Show {
     /// How many
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 7)]
-    next: usize,
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "COUNT",
+        default_value_t = 7,
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    next: u16,
 }
 
 #[derive(Debug, Serialize)]
 struct Entry {
     playbook: PlaybookName,
-    /// The name of the rotation that it will be.
-    rotation: String,
     planned: Timestamp,
     timezone: String,
     /// The same in the time of the schedule, `2026-11-22 03:00:00 CET`.
@@ -57,7 +61,7 @@ pub(crate) fn run(desk: &Desk, args: &Show) -> Outcome {
     let memory = Memory::open(desk, &loaded)?;
     let table = Timetable::of(&loaded.playbooks, &loaded.fleet.freezes);
     let now = desk.clock.now().wall;
-    let runs = table.next(now, args.next).into_iter();
+    let runs = table.next(now, usize::from(args.next)).into_iter();
     let runs: Vec<Entry> = runs
         .filter_map(|run| entry(&loaded, &table, memory.as_ref(), run))
         .collect();
@@ -79,7 +83,6 @@ fn entry(loaded: &Loaded, table: &Timetable, memory: Option<&Memory>, run: Run) 
     let finish_by = schedule.finish_by(run.planned);
     let fits = |by: Timestamp| run.planned.checked_add(expected).is_ok_and(|end| end <= by);
     Some(Entry {
-        rotation: run.rotation().to_string(),
         planned: run.planned,
         timezone: zone_name(schedule),
         local: local(schedule, run.planned),
@@ -156,7 +159,6 @@ mod tests {
         let at = |text: &str| -> Timestamp { text.parse().unwrap() };
         let run = |finish_by: Option<&str>, fits, frozen: Option<&str>| Entry {
             playbook: "nightly".parse().unwrap(),
-            rotation: "nightly-20261122T020000Z".to_owned(),
             planned: at("2026-11-22T02:00:00Z"),
             timezone: "Europe/Berlin".to_owned(),
             local: "2026-11-22 03:00:00 CET".to_owned(),
