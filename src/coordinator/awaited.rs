@@ -7,39 +7,118 @@ use super::context::Context;
 use super::effect::{Effect, EngineRequest, ProbeManner, Request};
 use super::guards::Guard;
 use super::retry;
-use super::state::{Hold, Lane, Rotation, State};
-use super::visit::{self, Asks};
+use super::state::{Hold, Lane, Rotation, State, Wait};
+use super::visit::Asks;
 use crate::model::fleet::Host;
-use crate::model::id::{HostName, SiteName, Token};
+use crate::model::id::Token;
 use crate::model::time::Now;
 
-/// Everything that is awaited, whether it may start yet or not.
-pub(super) fn awaited(state: &State, ctx: &Context<'_>) -> Vec<Effect> {
-    let Some(rotation) = state.running() else {
-        return Vec::new();
-    };
-    let mut effects: Vec<Effect> = of_lane(&state.lane).into_iter().collect();
-    if let Hold::Held { refresh, .. } = &state.hold {
-        if !refresh.is_over {
-            effects.push(of(
-                refresh.token,
-                Request::Sleep {
-                    until: refresh.until,
-                },
-            ));
+/// What is awaited, and of that what was not handed out yet. Most of it was, most of the time: its
+/// requests, full of names and pins, are not made anew at every decision.
+pub(super) struct Awaited<'a> {
+    released: &'a BTreeSet<Token>,
+    pub(super) tokens: BTreeSet<Token>,
+    /// Whether it may start yet or not.
+    pub(super) effects: Vec<Effect>,
+}
+
+impl<'a> Awaited<'a> {
+    /// Everything that the state awaits; requests are made for what is not among `released`.
+    pub(super) fn new(state: &State, ctx: &Context<'_>, released: &'a BTreeSet<Token>) -> Self {
+        let mut awaited = Awaited {
+            released,
+            tokens: BTreeSet::new(),
+            effects: Vec::new(),
+        };
+        if let Some(rotation) = state.running() {
+            awaited.add_rotation(state, ctx, rotation);
         }
-        for visit in rotation.visits.values() {
-            effects.extend(visit::requests(&Asks {
-                state,
-                ctx,
-                rotation,
-                visit,
-            }));
+        awaited
+    }
+
+    /// The answer that carries `token` is awaited.
+    pub(super) fn add(&mut self, token: Token, request: impl FnOnce() -> Request) {
+        self.tokens.insert(token);
+        if !self.released.contains(&token) {
+            let request = request();
+            self.effects.push(Effect { token, request });
         }
     }
-    effects.extend(prefetches(ctx, rotation));
-    effects.extend(watches(state, rotation));
-    effects
+
+    /// The end of a wait is awaited.
+    pub(super) fn add_wait(&mut self, wait: &Wait) {
+        let until = wait.until;
+        self.add(wait.token, || Request::Sleep { until });
+    }
+
+    fn add_rotation(&mut self, state: &State, ctx: &Context<'_>, rotation: &Rotation) {
+        self.add_lane(&state.lane);
+        if let Hold::Held { refresh, .. } = &state.hold {
+            if !refresh.is_over {
+                self.add_wait(refresh);
+            }
+            for visit in rotation.visits.values() {
+                let asks = Asks {
+                    state,
+                    ctx,
+                    rotation,
+                    visit,
+                };
+                asks.add_to(self);
+            }
+        }
+        self.add_prefetches(ctx, rotation);
+        self.add_watches(state, rotation);
+    }
+
+    fn add_lane(&mut self, lane: &Lane) {
+        match lane {
+            Lane::Free => {}
+            Lane::Looking { token, .. }
+            | Lane::ReadingBack { token, .. }
+            | Lane::Settling { token, .. } => self.add(*token, || Request::ReadPrimary),
+            Lane::Sent { flight, token } | Lane::Fencing { flight, token } => {
+                if let Some(change) = flight.changes.last() {
+                    self.add(*token, || Request::Update(Arc::clone(change)));
+                }
+            }
+            Lane::SettlingLater { wait, .. }
+            | Lane::Delayed { wait, .. }
+            | Lane::Contended { wait, .. } => self.add_wait(wait),
+        }
+    }
+
+    /// Images are pulled from the start of the rotation, every site's side by side.
+    fn add_prefetches(&mut self, ctx: &Context<'_>, rotation: &Rotation) {
+        for ((site, host), token) in &rotation.prefetch {
+            self.add(*token, || {
+                let declared = ctx.fleet.sites.get(site).and_then(|site| site.host(host));
+                let images = declared.map(Host::images).unwrap_or_default();
+                let pinned = images.into_iter().filter_map(|image| {
+                    let digest = rotation.plan.pins.get(&image)?.clone();
+                    Some((image, digest))
+                });
+                Request::Engine {
+                    site: site.clone(),
+                    host: host.clone(),
+                    request: EngineRequest::Pull {
+                        pins: pinned.collect(),
+                    },
+                }
+            });
+        }
+    }
+
+    /// The sites that stay are watched while the visited one could still go back.
+    fn add_watches(&mut self, state: &State, rotation: &Rotation) {
+        for (site, token) in &rotation.others {
+            self.add(*token, || Request::Probe {
+                site: site.clone(),
+                manner: ProbeManner::Watch,
+                without: state.absent_addresses(site),
+            });
+        }
+    }
 }
 
 /// While an UPDATE is unknown, and after 20 minutes without a refresh, no engine request starts
@@ -71,68 +150,4 @@ fn is_fresh(state: &State, now: Now) -> bool {
         }
         Hold::None => false,
     }
-}
-
-fn of_lane(lane: &Lane) -> Option<Effect> {
-    match lane {
-        Lane::Free => None,
-        Lane::Looking { token, .. }
-        | Lane::ReadingBack { token, .. }
-        | Lane::Settling { token, .. } => Some(of(*token, Request::ReadPrimary)),
-        Lane::Sent { flight, token } | Lane::Fencing { flight, token } => {
-            let change = Arc::clone(flight.changes.last()?);
-            Some(of(*token, Request::Update(change)))
-        }
-        Lane::SettlingLater { wait, .. }
-        | Lane::Delayed { wait, .. }
-        | Lane::Contended { wait, .. } => {
-            Some(of(wait.token, Request::Sleep { until: wait.until }))
-        }
-    }
-}
-
-/// Images are pulled from the start of the rotation, every site's side by side.
-fn prefetches(ctx: &Context<'_>, rotation: &Rotation) -> Vec<Effect> {
-    let pull = |((site, host), token): (&(SiteName, HostName), &Token)| {
-        let declared = ctx.fleet.sites.get(site).and_then(|site| site.host(host));
-        let images = declared.map(Host::images).unwrap_or_default();
-        let pinned = images.into_iter().filter_map(|image| {
-            let digest = rotation.plan.pins.get(&image)?.clone();
-            Some((image, digest))
-        });
-        let request = EngineRequest::Pull {
-            pins: pinned.collect(),
-        };
-        let (site, host) = (site.clone(), host.clone());
-        of(
-            *token,
-            Request::Engine {
-                site,
-                host,
-                request,
-            },
-        )
-    };
-    rotation.prefetch.iter().map(pull).collect()
-}
-
-/// The sites that stay are watched while the visited one could still go back.
-fn watches(state: &State, rotation: &Rotation) -> Vec<Effect> {
-    let watch = |(site, token): (&SiteName, &Token)| {
-        let (site, manner) = (site.clone(), ProbeManner::Watch);
-        let without: BTreeSet<_> = state.absent_addresses(&site);
-        of(
-            *token,
-            Request::Probe {
-                site,
-                manner,
-                without,
-            },
-        )
-    };
-    rotation.others.iter().map(watch).collect()
-}
-
-fn of(token: Token, request: Request) -> Effect {
-    Effect { token, request }
 }

@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::awaited::{self, Awaited};
 use super::context::Context;
 use super::effect::Effect;
 use super::event::Event;
@@ -9,7 +10,7 @@ use super::input::Input;
 use super::outcome::{Outcome, Problem};
 use super::state::{Hold, State};
 use super::visit::{self, Story};
-use super::{awaited, command, lane, rotation};
+use super::{command, lane, rotation};
 use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, Token};
 use crate::model::playbook::Playbook;
@@ -157,28 +158,23 @@ impl Coordinator {
     /// The effects that may start and were not handed out yet in this process. After a replay
     /// this is how work is taken up again.
     pub fn release(&mut self, now: Now) -> Vec<Effect> {
-        let awaited = self.awaited();
-        self.awaiting = awaited.iter().map(|effect| effect.token).collect();
+        let Awaited {
+            tokens,
+            mut effects,
+            ..
+        } = Awaited::new(&self.state, &self.context(), &self.released);
+        effects.retain(|effect| awaited::may_start(&self.state, &effect.request, now));
+        self.awaiting = tokens;
         self.released.retain(|token| self.awaiting.contains(token));
-        let may_start: Vec<Effect> = awaited
-            .into_iter()
-            .filter(|effect| !self.released.contains(&effect.token))
-            .filter(|effect| awaited::may_start(&self.state, &effect.request, now))
-            .collect();
         self.released
-            .extend(may_start.iter().map(|effect| effect.token));
-        may_start
+            .extend(effects.iter().map(|effect| effect.token));
+        effects
     }
 
     /// The tokens whose effects were awaited at the last release; anything else in flight is
     /// called off.
     pub fn awaited_tokens(&self) -> &BTreeSet<Token> {
         &self.awaiting
-    }
-
-    /// Every effect the state awaits: a function of the state alone.
-    pub fn awaited(&self) -> Vec<Effect> {
-        awaited::awaited(&self.state, &self.context())
     }
 
     fn apply(&mut self, event: &Event, now: Now) {

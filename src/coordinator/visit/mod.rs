@@ -16,5 +16,5 @@ mod written;
 
 pub(crate) use answers::react;
 pub(crate) use progress::{Story, advance};
-pub(crate) use requests::{Asks, requests};
+pub(crate) use requests::Asks;
 pub(crate) use turn::Turn;

@@ -2,10 +2,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::coordinator::awaited::Awaited;
 use crate::coordinator::context::Context;
-use crate::coordinator::effect::{
-    Effect, EngineRequest, Follow, Preparation, ProbeManner, Request,
-};
+use crate::coordinator::effect::{EngineRequest, Follow, Preparation, ProbeManner, Request};
 use crate::coordinator::event::VisitKind;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::retry;
@@ -14,25 +13,12 @@ use crate::coordinator::state::{
     Wait,
 };
 use crate::model::fleet::Host;
-use crate::model::id::{ContainerId, Epoch, HostName, SiteName, Token};
+use crate::model::id::{ContainerId, Epoch, HostName, Nonce, SiteName, Token};
 use crate::model::image::{Digest, Pins};
 use crate::model::inventory::Inventory;
 use crate::model::rrset::RrKey;
 
 use super::hosts::leaving;
-/// Every effect this visit awaits.
-pub(crate) fn requests(asks: &Asks<'_>) -> Vec<Effect> {
-    let visit = asks.visit;
-    let mut effects = Vec::new();
-    if asks.ctx.fleet.measures_traffic && has_users_to_measure(visit) {
-        effects.push(of(visit.measure, Request::Measure { site: asks.site() }));
-    }
-    let hosts = visit.hosts.iter();
-    effects.extend(hosts.filter_map(|(host, work)| asks.of_host_work(host, work)));
-    effects.extend(asks.of_evidence());
-    effects.extend(asks.of_stage());
-    effects
-}
 
 /// A visit, and all that its requests are made of.
 pub(crate) struct Asks<'a> {
@@ -43,6 +29,19 @@ pub(crate) struct Asks<'a> {
 }
 
 impl Asks<'_> {
+    /// Every answer this visit awaits.
+    pub(crate) fn add_to(&self, awaited: &mut Awaited<'_>) {
+        let visit = self.visit;
+        if self.ctx.fleet.measures_traffic && has_users_to_measure(visit) {
+            awaited.add(visit.measure, || Request::Measure { site: self.site() });
+        }
+        for (host, work) in &visit.hosts {
+            self.add_host_work(awaited, host, work);
+        }
+        self.add_evidence(awaited);
+        self.add_stage(awaited);
+    }
+
     fn site(&self) -> SiteName {
         self.visit.site.clone()
     }
@@ -51,30 +50,36 @@ impl Asks<'_> {
         self.rotation.plan_of(&self.visit.site)
     }
 
-    fn of_host_work(&self, host: &HostName, work: &HostWork) -> Option<Effect> {
+    fn add_host_work(&self, awaited: &mut Awaited<'_>, host: &HostName, work: &HostWork) {
         match work {
-            HostWork::None | HostWork::Prepared { .. } | HostWork::Unready { .. } => None,
+            HostWork::None | HostWork::Prepared { .. } | HostWork::Unready { .. } => {}
             HostWork::Looking { token } => {
-                Some(self.engine(*token, host, EngineRequest::TakeInventory))
+                self.add_engine(awaited, *token, host, || EngineRequest::TakeInventory);
             }
-            HostWork::Pulling { token, .. } => Some(self.engine(
-                *token,
-                host,
-                EngineRequest::Pull {
+            HostWork::Pulling { token, .. } => {
+                self.add_engine(awaited, *token, host, || EngineRequest::Pull {
                     pins: self.pins_on(host),
-                },
-            )),
+                });
+            }
             HostWork::Preparing { token, inventory } => {
-                let preparation = Box::new(self.preparation(host, inventory)?);
-                Some(self.engine(*token, host, EngineRequest::Prepare(preparation)))
+                if let Some(hold) = self.state.held() {
+                    self.add_engine(awaited, *token, host, || {
+                        let preparation = self.preparation(hold, host, inventory);
+                        EngineRequest::Prepare(Box::new(preparation))
+                    });
+                }
             }
         }
     }
 
-    fn preparation(&self, host: &HostName, inventory: &Inventory) -> Option<Preparation> {
-        let (epoch, hold) = self.state.held()?;
+    fn preparation(
+        &self,
+        (epoch, hold): (Epoch, &Nonce),
+        host: &HostName,
+        inventory: &Inventory,
+    ) -> Preparation {
         let recreate = &self.ctx.playbook.recreate;
-        Some(Preparation {
+        Preparation {
             rotation: self.rotation.plan.id.clone(),
             epoch,
             hold: hold.clone(),
@@ -84,34 +89,28 @@ impl Asks<'_> {
             leaving: leaving(inventory, &[], recreate.strays, None)
                 .into_iter()
                 .collect(),
-        })
+        }
     }
 
     /// Once a host was looked at; and the time after which no more is waited for.
-    fn of_evidence(&self) -> Vec<Effect> {
+    fn add_evidence(&self, awaited: &mut Awaited<'_>) {
         let EvidenceWork::Asked { hosts, until } = &self.visit.evidence else {
-            return Vec::new();
+            return;
         };
-        let logs = self.ctx.playbook.recreate.logs;
-        let is_looked_at =
-            |host: &HostName| !matches!(self.visit.hosts.get(host), Some(HostWork::Looking { .. }));
-        let asked = hosts
-            .iter()
-            .filter(|(host, _)| is_looked_at(host))
-            .map(|(host, token)| {
-                let containers = self.found_on(host);
-                self.engine(
-                    *token,
-                    host,
-                    EngineRequest::TakeEvidence { containers, logs },
-                )
-            });
-        asked.chain([sleep(until)]).collect()
+        for (host, token) in hosts {
+            if !matches!(self.visit.hosts.get(host), Some(HostWork::Looking { .. })) {
+                self.add_engine(awaited, *token, host, || EngineRequest::TakeEvidence {
+                    containers: self.found_on(host),
+                    logs: self.ctx.playbook.recreate.logs,
+                });
+            }
+        }
+        awaited.add_wait(until);
     }
 
-    fn of_stage(&self) -> Vec<Effect> {
-        let visit = self.visit;
-        match &visit.stage {
+    fn add_stage(&self, awaited: &mut Awaited<'_>) {
+        let recreate = &self.ctx.playbook.recreate;
+        match &self.visit.stage {
             Stage::Readying
             | Stage::Withdrawing
             | Stage::Drained
@@ -122,169 +121,154 @@ impl Asks<'_> {
             | Stage::WithdrawingAgain { .. }
             | Stage::OutAgain { .. }
             | Stage::Writing { .. }
-            | Stage::Refused { .. } => Vec::new(),
+            | Stage::Refused { .. } => {}
             Stage::Probing { asked, .. } => {
-                let look = |(site, token): (&SiteName, &Token)| of(*token, self.look(site));
-                asked.iter().map(look).collect()
+                for (site, token) in asked {
+                    awaited.add(*token, || self.look(site));
+                }
             }
-            Stage::Following { token } => vec![of(*token, self.await_servers(self.absent()))],
+            Stage::Following { token } => {
+                awaited.add(*token, || await_servers(self.absent()));
+            }
             Stage::PutBackFollowing { token, .. } | Stage::RestoreFollowing { token } => {
-                vec![of(*token, self.await_servers(self.present()))]
+                awaited.add(*token, || await_servers(self.present()));
             }
             Stage::Draining {
                 least, most, quiet, ..
-            } => self.of_drain(least, most, quiet),
+            } => self.add_drain(awaited, least, most, quiet),
             Stage::RunningBefore { token } => {
-                let before = self.ctx.playbook.recreate.before.clone();
-                let run = |before| {
-                    of(
-                        *token,
-                        Request::RunBefore {
-                            site: self.site(),
-                            before,
-                        },
-                    )
-                };
-                before.map(run).into_iter().collect()
+                if let Some(before) = &recreate.before {
+                    awaited.add(*token, || Request::RunBefore {
+                        site: self.site(),
+                        before: before.clone(),
+                    });
+                }
             }
             Stage::LastLook {
                 servers,
                 inventories,
-            } => self.of_last_look(servers.as_ref(), inventories),
-            Stage::Clearing { hosts, .. } => self.of_hosts(hosts, |_, (token, containers)| {
-                let recreate = &self.ctx.playbook.recreate;
-                (
-                    *token,
-                    EngineRequest::Clear {
+            } => self.add_last_look(awaited, servers.as_ref(), inventories),
+            Stage::Clearing { hosts, .. } => {
+                for (host, (token, containers)) in hosts {
+                    self.add_engine(awaited, *token, host, || EngineRequest::Clear {
                         containers: containers.clone(),
                         volumes: recreate.volumes,
                         anonymous: recreate.anonymous,
-                    },
-                )
-            }),
-            Stage::Starting { hosts, .. } => self.of_hosts(hosts, |_, (token, made)| {
-                (
-                    *token,
-                    EngineRequest::Start {
-                        containers: made.clone(),
-                    },
-                )
-            }),
-            Stage::Inspecting { hosts, .. } => {
-                self.of_hosts(hosts, |_, token| (*token, EngineRequest::TakeInventory))
+                    });
+                }
             }
-            Stage::Verifying { token } => vec![of(*token, self.probe(ProbeManner::Verify))],
+            Stage::Starting { hosts, .. } => {
+                for (host, (token, made)) in hosts {
+                    self.add_engine(awaited, *token, host, || EngineRequest::Start {
+                        containers: made.clone(),
+                    });
+                }
+            }
+            Stage::Inspecting { hosts, .. } => {
+                for (host, token) in hosts {
+                    self.add_engine(awaited, *token, host, || EngineRequest::TakeInventory);
+                }
+            }
+            Stage::Verifying { token } => {
+                awaited.add(*token, || self.probe(ProbeManner::Verify));
+            }
             Stage::Soaking {
                 time,
                 traffic,
                 probes,
                 containers,
             } => {
-                let mut effects = self.of_soak(time, traffic);
-                effects.push(of(*probes, self.probe(ProbeManner::Watch)));
-                effects.extend(self.of_hosts(containers, |host, token| {
-                    let containers = visit.serving.get(host).cloned().unwrap_or_default();
-                    (*token, EngineRequest::Watch { containers })
-                }));
-                effects
+                self.add_soak(awaited, time, traffic);
+                awaited.add(*probes, || self.probe(ProbeManner::Watch));
+                for (host, token) in containers {
+                    self.add_engine(awaited, *token, host, || {
+                        let serving = self.visit.serving.get(host);
+                        let containers = serving.cloned().unwrap_or_default();
+                        EngineRequest::Watch { containers }
+                    });
+                }
             }
-            Stage::Pruning { hosts } => self.of_hosts(hosts, |_, token| {
-                (
-                    *token,
-                    EngineRequest::Prune {
+            Stage::Pruning { hosts } => {
+                for (host, token) in hosts {
+                    self.add_engine(awaited, *token, host, || EngineRequest::Prune {
                         keep: self.kept_images(),
-                    },
-                )
-            }),
-            Stage::BackingOff { wait, .. } | Stage::RefusedWrite { wait, .. } => vec![sleep(wait)],
-            Stage::Discarding { hosts, .. } => self.of_hosts(hosts, |_, (token, containers)| {
-                (
-                    *token,
-                    EngineRequest::Discard {
+                    });
+                }
+            }
+            Stage::BackingOff { wait, .. } | Stage::RefusedWrite { wait, .. } => {
+                awaited.add_wait(wait);
+            }
+            Stage::Discarding { hosts, .. } => {
+                for (host, (token, containers)) in hosts {
+                    self.add_engine(awaited, *token, host, || EngineRequest::Discard {
                         containers: containers.clone(),
-                    },
-                )
-            }),
+                    });
+                }
+            }
         }
     }
 
-    fn of_hosts<W>(
-        &self,
-        hosts: &BTreeMap<HostName, W>,
-        request: impl Fn(&HostName, &W) -> (Token, EngineRequest),
-    ) -> Vec<Effect> {
-        let effect = |(host, work): (&HostName, &W)| {
-            let (token, request) = request(host, work);
-            self.engine(token, host, request)
-        };
-        hosts.iter().map(effect).collect()
-    }
-
-    fn of_drain(&self, least: &Wait, most: &Wait, quiet: &Quietness) -> Vec<Effect> {
-        let timers = [most, least].into_iter().filter(|it| !it.is_over);
-        let mut effects: Vec<_> = timers.map(sleep).collect();
-        let (site, bound) = (self.site(), self.ctx.playbook.drain.quiet);
+    fn add_drain(&self, awaited: &mut Awaited<'_>, least: &Wait, most: &Wait, quiet: &Quietness) {
+        for wait in [most, least].into_iter().filter(|wait| !wait.is_over) {
+            awaited.add_wait(wait);
+        }
+        let bound = self.ctx.playbook.drain.quiet;
         match quiet {
-            Quietness::Asked(token) => {
-                effects.push(of(*token, Request::AwaitQuiet { site, quiet: bound }));
-            }
-            Quietness::AskedLast(token) => {
-                effects.push(of(*token, Request::JudgeTraffic { site, quiet: bound }));
-            }
+            Quietness::Asked(token) => awaited.add(*token, || Request::AwaitQuiet {
+                site: self.site(),
+                quiet: bound,
+            }),
+            Quietness::AskedLast(token) => awaited.add(*token, || Request::JudgeTraffic {
+                site: self.site(),
+                quiet: bound,
+            }),
             Quietness::NotAsked | Quietness::Seen { .. } | Quietness::Unknown { .. } => {}
         }
-        effects
     }
 
-    fn of_last_look(
+    fn add_last_look(
         &self,
+        awaited: &mut Awaited<'_>,
         servers: Option<&Token>,
         inventories: &BTreeMap<HostName, LastInventory>,
-    ) -> Vec<Effect> {
-        let without = &self.plan().options.without_ns;
-        let ask = |token: &Token| {
-            of(
-                *token,
-                Request::AskServers {
-                    without: without.clone(),
-                },
-            )
-        };
-        let look = |(host, inventory): (&HostName, &LastInventory)| match inventory {
-            LastInventory::Asked(token) => {
-                Some(self.engine(*token, host, EngineRequest::TakeInventory))
+    ) {
+        if let Some(token) = servers {
+            awaited.add(*token, || Request::AskServers {
+                without: self.plan().options.without_ns.clone(),
+            });
+        }
+        for (host, inventory) in inventories {
+            match inventory {
+                LastInventory::Asked(token) => {
+                    self.add_engine(awaited, *token, host, || EngineRequest::TakeInventory);
+                }
+                LastInventory::Taken(_) => {}
             }
-            LastInventory::Taken(_) => None,
-        };
-        servers
-            .map(ask)
-            .into_iter()
-            .chain(inventories.iter().filter_map(look))
-            .collect()
+        }
     }
 
-    fn of_soak(&self, time: &Wait, traffic: &TrafficWait) -> Vec<Effect> {
-        let mut effects = Vec::new();
+    fn add_soak(&self, awaited: &mut Awaited<'_>, time: &Wait, traffic: &TrafficWait) {
         if !time.is_over {
-            effects.push(sleep(time));
+            awaited.add_wait(time);
         }
         if let TrafficWait::Awaited { token, deadline } = traffic {
-            effects.push(of(*token, Request::AwaitTraffic { site: self.site() }));
-            effects.push(sleep(deadline));
+            awaited.add(*token, || Request::AwaitTraffic { site: self.site() });
+            awaited.add_wait(deadline);
         }
-        effects
     }
 
-    fn engine(&self, token: Token, host: &HostName, request: EngineRequest) -> Effect {
-        let (site, host) = (self.site(), host.clone());
-        of(
-            token,
-            Request::Engine {
-                site,
-                host,
-                request,
-            },
-        )
+    fn add_engine(
+        &self,
+        awaited: &mut Awaited<'_>,
+        token: Token,
+        host: &HostName,
+        request: impl FnOnce() -> EngineRequest,
+    ) {
+        awaited.add(token, || Request::Engine {
+            site: self.site(),
+            host: host.clone(),
+            request: request(),
+        });
     }
 
     /// The floor's look at one site; what stays out with a host left out is not asked.
@@ -306,13 +290,6 @@ impl Asks<'_> {
             site,
             manner,
             without,
-        }
-    }
-
-    fn await_servers(&self, follow: Follow) -> Request {
-        Request::AwaitServers {
-            follow,
-            within: retry::FOLLOW_WITHIN,
         }
     }
 
@@ -395,12 +372,11 @@ pub(super) fn follow_absent(
     }
 }
 
-fn sleep(wait: &Wait) -> Effect {
-    of(wait.token, Request::Sleep { until: wait.until })
-}
-
-fn of(token: Token, request: Request) -> Effect {
-    Effect { token, request }
+fn await_servers(follow: Follow) -> Request {
+    Request::AwaitServers {
+        follow,
+        within: retry::FOLLOW_WITHIN,
+    }
 }
 
 /// Whether the visit withdraws or restores, so that its traffic says something.
