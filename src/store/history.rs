@@ -124,6 +124,10 @@ impl Reader {
             )
             .optional();
         let Some((snapshot, sum)) = self.sql("read the snapshot", row)? else {
+            // Nothing is cut off but what a snapshot stands for.
+            if self.row_point("cut")?.seq > 0 {
+                return Err(self.corrupt("its snapshot is missing"));
+            }
             return Ok(None);
         };
         let point = self.point(snapshot.seq)?;

@@ -209,7 +209,8 @@ fn stride(usual: usize) -> usize {
     }
 }
 
-/// A store of some nights, one of which has not ended, with something in every table.
+/// A store of some nights, one of which has not ended, with something in every table but the last:
+/// in the place of another, an empty one must not pass for it.
 fn copy_of_nights() -> (Copy, Answers) {
     let fixture = Fixture::new();
     let mut store = fixture.open();
