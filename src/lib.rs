@@ -19,3 +19,7 @@ pub mod registry;
 pub mod sim;
 pub mod store;
 pub mod traffic;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
