@@ -147,6 +147,15 @@ pub enum Public {
         from: Option<String>,
         from_epoch: u64,
     },
+    /// Nothing further begins: no visit, no withdrawal, no first stop.
+    RotationPaused {
+        actor: String,
+        reason: String,
+        /// Null: until somebody resumes it.
+        until: Option<Timestamp>,
+        /// What follows by itself then: `resume` or `abort`; null where nothing does.
+        then: Option<Then>,
+    },
     RotationResumed {
         after: Interruption,
     },
@@ -193,7 +202,16 @@ pub enum DrainEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interruption {
+    Pause,
     Crash,
+}
+
+/// What happens when the time of a pause has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    Resume,
+    Abort,
 }
 
 impl Line {

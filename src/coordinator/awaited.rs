@@ -67,6 +67,13 @@ impl<'a> Awaited<'a> {
                 asks.add_to(self);
             }
         }
+        if let Some(wait) = rotation
+            .pause
+            .as_ref()
+            .and_then(|pause| pause.wait.as_ref())
+        {
+            self.add_wait(wait);
+        }
         self.add_prefetches(ctx, rotation);
         self.add_watches(state, rotation);
     }

@@ -1,5 +1,5 @@
 //! What a person or the schedule asks: taken, or rejected with the reason.
-use super::event::Event;
+use super::event::{Event, PauseEnd};
 use super::input::Command;
 use super::intent::Intent;
 use super::machine::Rejection;
@@ -37,9 +37,56 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
                 reason: Some("superseded".to_owned()),
             }])
         }
+        Command::Pause {
+            actor,
+            reason,
+            ends,
+        } => paused(being(running)?, actor, reason, ends),
+        Command::Resume { actor, reason } => resumed(being(running)?, actor, reason.as_ref()),
         Command::QueueRebuild { plan } => queued(being(running)?, plan),
         Command::Write { intent } => written(being(running)?, intent),
     }
+}
+
+/// Whoever pauses anew says anew until when. A process that wants to end leaves a person's pause as
+/// it is: nothing begins already.
+fn paused(
+    rotation: &Rotation,
+    actor: &str,
+    reason: &str,
+    ends: &PauseEnd,
+) -> Result<Vec<Event>, Rejection> {
+    if rotation.is_ending() || rotation.is_over() {
+        return Err(rejected(
+            "the rotation is ending: nothing further begins".to_owned(),
+            "see `cleanslate status`",
+        ));
+    }
+    if rotation.pause.is_some() && *ends == PauseEnd::Start {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::Paused {
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        ends: ends.clone(),
+    }])
+}
+
+fn resumed(
+    rotation: &Rotation,
+    actor: &str,
+    reason: Option<&String>,
+) -> Result<Vec<Event>, Rejection> {
+    if rotation.pause.is_none() {
+        return Err(rejected(
+            format!("rotation {} is not paused", rotation.plan.id),
+            "see `cleanslate status`",
+        ));
+    }
+    Ok(vec![Event::Resumed {
+        actor: actor.to_owned(),
+        reason: reason.cloned(),
+    }])
 }
 
 /// A rebuild follows the visits in hand; a site in hand is not asked for twice.

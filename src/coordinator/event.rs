@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::effect::Made;
@@ -30,6 +31,17 @@ pub enum Event {
     },
     /// A person ended it; the visits in hand are brought to safety.
     AbortRequested {
+        actor: String,
+        reason: Option<String>,
+    },
+    /// Nothing further is to begin for now: no visit, no withdrawal, no first stop.
+    Paused {
+        actor: String,
+        reason: String,
+        ends: PauseEnd,
+    },
+    /// It goes on.
+    Resumed {
         actor: String,
         reason: Option<String>,
     },
@@ -360,6 +372,26 @@ pub enum Event {
     Ended {
         end: RotationEnd,
     },
+}
+
+/// What a pause ends by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseEnd {
+    /// A person's word.
+    Word,
+    /// The time, on the wall clock, or a person's word before.
+    Time { at: Timestamp, then: Then },
+    /// The next start of a process: this one wants to end. What is out of DNS is finished first.
+    Start,
+}
+
+/// What happens when the time of a pause has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    Resume,
+    Abort,
 }
 
 /// Where a visit begins.

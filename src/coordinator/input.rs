@@ -1,4 +1,5 @@
 //! What the machine learns.
+use super::event::PauseEnd;
 use super::intent::Intent;
 use super::outcome::Outcome;
 use super::plan::Plan;
@@ -31,6 +32,17 @@ pub enum Command {
         actor: String,
         reason: Option<String>,
     },
+    /// Nothing further begins until the pause ends.
+    Pause {
+        actor: String,
+        reason: String,
+        ends: PauseEnd,
+    },
+    /// It goes on.
+    Resume {
+        actor: String,
+        reason: Option<String>,
+    },
     /// While a rotation runs: this site is rebuilt after the visits in hand.
     QueueRebuild { plan: Box<Plan> },
     /// While a rotation runs: a change of the marker's lists, or a withdrawal.
@@ -45,7 +57,11 @@ impl Command {
         match self {
             Command::Write { intent } => intent.site(),
             Command::QueueRebuild { plan } => plan.sites().next(),
-            Command::Begin { .. } | Command::Abort { .. } | Command::Supersede => None,
+            Command::Begin { .. }
+            | Command::Abort { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::Supersede => None,
         }
     }
 }

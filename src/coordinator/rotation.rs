@@ -2,12 +2,12 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::event::{Event, RotationEnd, VisitEnd, VisitKind};
+use super::event::{Event, PauseEnd, RotationEnd, Then, VisitEnd, VisitKind};
 use super::guards::Guard;
 use super::outcome::{EngineOutcome, Outcome, ProbeOutcome};
 use super::plan::{Mode, Plan};
 use super::safety::{self, Presence};
-use super::state::{Ending, Hold, Lane, Rotation, State};
+use super::state::{Ending, Hold, Lane, Pause, Rotation, State};
 use super::visit::Story;
 use super::{lane, visit};
 use crate::model::id::{SiteName, Token};
@@ -38,6 +38,11 @@ pub(crate) fn advance(state: &State, ctx: &Context<'_>, now: Now) -> Vec<Event> 
 
 /// What an answer means to the rotation itself, apart from its visits and the lane.
 pub(crate) fn react(rotation: &Rotation, token: Token, outcome: &Outcome) -> Vec<Event> {
+    if let Some(pause) = &rotation.pause
+        && pause.wait.is_some_and(|wait| wait.token == token)
+    {
+        return vec![pause_over(pause)];
+    }
     if let Some(((site, host), _)) = rotation.prefetch.iter().find(|(_, t)| **t == token) {
         let (site, host) = (site.clone(), host.clone());
         let problem = outcome.engine().and_then(EngineOutcome::problem).cloned();
@@ -60,6 +65,28 @@ pub(crate) fn react(rotation: &Rotation, token: Token, outcome: &Outcome) -> Vec
     }
 }
 
+/// The time of a pause has come.
+fn pause_over(pause: &Pause) -> Event {
+    let then = match pause.ends {
+        PauseEnd::Time { then, .. } => then,
+        PauseEnd::Word | PauseEnd::Start => Then::Resume,
+    };
+    let actor = pause.actor.clone();
+    match then {
+        Then::Resume => Event::Resumed {
+            actor,
+            reason: Some("the time of the pause is over".to_owned()),
+        },
+        Then::Abort => {
+            let reason = format!("the time of the pause is over ({})", pause.reason);
+            Event::AbortRequested {
+                actor,
+                reason: Some(reason),
+            }
+        }
+    }
+}
+
 /// A wave's sites begin together, and the next wave when all of them have ended.
 fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation) -> Option<Event> {
     if !rotation.has_acquired || state.held().is_none() || rotation.is_ending() {
@@ -73,6 +100,9 @@ fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation) -> Option<E
         return Some(Event::WaveEnded {
             wave: rotation.wave,
         });
+    }
+    if rotation.is_paused() && Guard::PauseHolds.stands() {
+        return None;
     }
     let waiting = |site: &&SiteName| !is_over(site) && !rotation.visits.contains_key(*site);
     let site = wave.iter().find(waiting)?;

@@ -1,9 +1,10 @@
 //! Where things stand, for people: the step of a visit, and what it waits for.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::event::VisitEnd;
+use super::event::{PauseEnd, Then, VisitEnd};
 use super::intent::Intent;
 use super::state::{
     EvidenceWork, HostWork, Lane, Look, Quietness, Rotation, Stage, State, TrafficWait, Visit,
@@ -125,6 +126,7 @@ impl State {
             return None;
         }
         let (why, until) = match &self.lane {
+            Lane::Free if rotation.is_paused() => pause_waits(rotation),
             Lane::Free if rotation.prefetch.is_empty() => return None,
             Lane::Free => (pulls(rotation), None),
             lane @ (Lane::Looking { .. }
@@ -143,6 +145,20 @@ impl State {
         })
     }
 
+    /// Whether the process may end without leaving anything half done: nothing further begins, no
+    /// UPDATE is under way, and each site that left is back, or is held where it is by a person.
+    pub fn may_stop(&self) -> bool {
+        let Some(rotation) = self.running() else {
+            return true;
+        };
+        let is_still = |visit: &Arc<Visit>| {
+            let is_held = matches!(visit.stage, Stage::Drained) && !visit.is_touched;
+            visit.stage.step() == Step::Ready || (is_held && rotation.holds_what_left())
+        };
+        let is_quiet = self.lane == Lane::Free || self.lane.is_unsent();
+        rotation.is_paused() && is_quiet && rotation.visits.values().all(is_still)
+    }
+
     /// What the visit of `site` waits for; `None` where it is not visited.
     pub fn site_waits(&self, site: &SiteName) -> Option<Waiting> {
         let visit = self.running()?.visits.get(site)?;
@@ -157,6 +173,8 @@ impl State {
     fn visit_waits(&self, visit: &Visit) -> (String, Option<Mono>) {
         let text = |why: &str| (why.to_owned(), None);
         match &visit.stage {
+            Stage::Probing { asked, .. } if asked.is_empty() => self.pause_or_next(),
+            Stage::Drained if !visit.is_busy() => self.pause_or_next(),
             Stage::Readying => (hosts_wait(visit), None),
             Stage::Probing { asked, .. } => {
                 let sites = listed(asked.keys());
@@ -217,6 +235,13 @@ impl State {
         }
     }
 
+    fn pause_or_next(&self) -> (String, Option<Mono>) {
+        match self.running().filter(|rotation| rotation.is_paused()) {
+            Some(rotation) => pause_waits(rotation),
+            None => ("the next step".to_owned(), None),
+        }
+    }
+
     fn write_waits(&self, visit: &Visit) -> (String, Option<Mono>) {
         let site = self.lane.intent().and_then(Intent::site);
         match site {
@@ -227,6 +252,25 @@ impl State {
             Some(_) | None => lane_waits(&self.lane),
         }
     }
+}
+
+fn pause_waits(rotation: &Rotation) -> (String, Option<Mono>) {
+    let Some(pause) = &rotation.pause else {
+        return ("the next step".to_owned(), None);
+    };
+    let by = format!("paused by {}: {}", pause.actor, pause.reason);
+    let whom = match pause.ends {
+        PauseEnd::Word => "`cleanslate resume`",
+        PauseEnd::Time {
+            then: Then::Resume, ..
+        } => "the end of a pause",
+        PauseEnd::Time {
+            then: Then::Abort, ..
+        } => "the end of a pause, and is then aborted",
+        PauseEnd::Start => "the next start of the coordinator",
+    };
+    let until = pause.wait.as_ref().map(|wait| wait.until);
+    (format!("{whom} ({by})"), until)
 }
 
 fn lane_waits(lane: &Lane) -> (String, Option<Mono>) {

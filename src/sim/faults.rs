@@ -46,10 +46,11 @@ pub enum Fault {
     ZoneRestored,
     MarkerDeleted,
     TtlChanged,
+    Pauses,
 }
 
 /// Every fault, with the name and the words that people know it by.
-const TABLE: [(Fault, &str, &str); 41] = [
+const TABLE: [(Fault, &str, &str); 42] = [
     (
         Fault::LostUpdates,
         "lost-updates",
@@ -227,6 +228,11 @@ const TABLE: [(Fault, &str, &str); 41] = [
         "a person deletes the marker",
     ),
     (Fault::TtlChanged, "ttl-changed", "a person changes the TTL"),
+    (
+        Fault::Pauses,
+        "pauses",
+        "a person pauses a rotation, or ends its process, and goes on later",
+    ),
 ];
 
 impl Fault {
@@ -254,6 +260,7 @@ impl Fault {
                 | Fault::ZoneRestored
                 | Fault::MarkerDeleted
                 | Fault::TtlChanged
+                | Fault::Pauses
         )
     }
 

@@ -275,6 +275,8 @@ fn of_visit(event: &Event) -> Option<String> {
         Event::Started
         | Event::Planned { .. }
         | Event::AbortRequested { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
         | Event::RebuildQueued { .. }
         | Event::WriteRequested { .. }
         | Event::ChangeBegun { .. }

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use super::change::proven;
 use super::ending::{ended, visit_ended};
 use super::place::{running, visit};
-use crate::api::public::{DrainEnd, Interruption, Kind, Public};
-use crate::coordinator::event::{DrainReason, Event, VisitKind};
+use crate::api::public::{self, DrainEnd, Interruption, Kind, Public};
+use crate::coordinator::event::{DrainReason, Event, PauseEnd, Then, VisitKind};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::retry;
 use crate::coordinator::safety::{drifted, rebuild_kept};
-use crate::coordinator::state::{HostWork, Stage, State, Visit};
+use crate::coordinator::state::{HostWork, Pause, Rotation, Stage, State, Visit};
 use crate::model::fleet::Fleet;
 use crate::model::id::{HostName, SiteName};
 use crate::model::image::ImageRef;
@@ -27,8 +27,14 @@ pub(super) fn public(
     at: Timestamp,
 ) -> Option<Public> {
     match event {
-        Event::Started => running(before).map(|_| Public::RotationResumed {
-            after: Interruption::Crash,
+        Event::Started => running(before).map(started),
+        Event::Paused {
+            actor,
+            reason,
+            ends,
+        } => Some(paused(actor, reason, ends)),
+        Event::Resumed { .. } => Some(Public::RotationResumed {
+            after: Interruption::Pause,
         }),
         Event::Planned { plan } => Some(planned(fleet, plan, before)),
         Event::ChangeProven { intent, marker, .. } => proven(intent, marker, before),
@@ -159,6 +165,36 @@ pub(super) fn public(
         | Event::OtherSiteFailed { .. }
         | Event::Halted { .. }
         | Event::WaveEnded { .. } => None,
+    }
+}
+
+/// A process that was asked to end did so between two steps.
+fn started(rotation: &Rotation) -> Public {
+    let has_stopped = |pause: &Pause| pause.ends == PauseEnd::Start;
+    let after = if rotation.pause.as_ref().is_some_and(has_stopped) {
+        Interruption::Pause
+    } else {
+        Interruption::Crash
+    };
+    Public::RotationResumed { after }
+}
+
+fn paused(actor: &str, reason: &str, ends: &PauseEnd) -> Public {
+    let (until, then) = match ends {
+        PauseEnd::Word | PauseEnd::Start => (None, None),
+        PauseEnd::Time { at, then } => {
+            let then = match then {
+                Then::Resume => public::Then::Resume,
+                Then::Abort => public::Then::Abort,
+            };
+            (Some(*at), Some(then))
+        }
+    };
+    Public::RotationPaused {
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        until,
+        then,
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) fn site_of(event: &Event) -> Option<SiteName> {
         Event::Started
         | Event::Planned { .. }
         | Event::AbortRequested { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
         | Event::RebuildQueued { .. }
         | Event::WriteRequested { .. }
         | Event::ChangeBegun { .. }

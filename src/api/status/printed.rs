@@ -57,6 +57,8 @@ pub struct RotationStatus {
 #[serde(rename_all = "snake_case")]
 pub enum RotationState {
     Running,
+    /// Nothing further begins until the pause ends.
+    Paused,
     Halting,
     Aborting,
 }

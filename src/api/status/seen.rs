@@ -104,7 +104,7 @@ impl Seen<'_> {
         Some(RotationStatus {
             id: plan.id.clone(),
             playbook: plan.playbook.clone(),
-            state: rotation_state(rotation.ending.as_ref()),
+            state: rotation_state(rotation),
             since: rotation.began,
             interrupted: !self.is_live,
             actor: plan.actor.clone(),
@@ -120,8 +120,9 @@ impl Seen<'_> {
     }
 }
 
-fn rotation_state(ending: Option<&Ending>) -> RotationState {
-    match ending {
+fn rotation_state(rotation: &Rotation) -> RotationState {
+    match &rotation.ending {
+        None if rotation.is_paused() => RotationState::Paused,
         None => RotationState::Running,
         Some(Ending::Aborted { .. }) => RotationState::Aborting,
         Some(Ending::Halted { .. } | Ending::Deposed { .. } | Ending::NotAcquired { .. }) => {

@@ -222,6 +222,7 @@ pub(super) fn of_site(site: &SiteName, lines: &[Line]) -> SiteReport {
             | Public::Waiting { .. }
             | Public::TagMoved { .. }
             | Public::TakenOver { .. }
+            | Public::RotationPaused { .. }
             | Public::RotationResumed { .. }
             | Public::RotationHalted { .. }
             | Public::RotationAborted { .. }

@@ -103,6 +103,7 @@ fn head(status: &Status, when: &When, now: Timestamp) -> String {
             let doing = match (rotation.interrupted, rotation.state) {
                 (true, _) => "interrupted",
                 (false, RotationState::Running) => "running",
+                (false, RotationState::Paused) => "paused",
                 (false, RotationState::Halting) => "halting",
                 (false, RotationState::Aborting) => "aborting",
             };

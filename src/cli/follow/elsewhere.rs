@@ -277,6 +277,7 @@ fn ended(public: &Public) -> Option<Exit> {
         | Public::Waiting { .. }
         | Public::TagMoved { .. }
         | Public::TakenOver { .. }
+        | Public::RotationPaused { .. }
         | Public::RotationResumed { .. }
         | Public::RotationHalted { .. }
         | Public::RotationAborted { .. }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::public::{DrainEnd, Interruption, Kind, Line, Public};
+use crate::api::public::{DrainEnd, Interruption, Kind, Line, Public, Then};
 use crate::cli::when::{When, span};
 use crate::model::id::RotationId;
 use crate::model::image::{Digest, ImageRef};
@@ -131,6 +131,24 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             let from = from.as_deref().unwrap_or("nobody");
             format!("marker taken over from {from}, epoch {from_epoch}")
         }
+        Public::RotationPaused {
+            actor,
+            reason,
+            until,
+            then,
+        } => {
+            let until = until.map_or(String::new(), |until| {
+                format!(", until {}", when.ahead(until, now))
+            });
+            let then = match then {
+                Some(Then::Abort) => ", then aborted",
+                Some(Then::Resume) | None => "",
+            };
+            format!("paused by {actor}: {reason}{until}{then}")
+        }
+        Public::RotationResumed {
+            after: Interruption::Pause,
+        } => "resumed".to_owned(),
         Public::RotationResumed {
             after: Interruption::Crash,
         } => "resumed: the process had died".to_owned(),

@@ -42,6 +42,12 @@ impl Applying<'_> {
                     .unwrap_or_else(|| format!("asked by {actor}"));
                 self.end_with(Ending::Aborted { reason });
             }
+            Event::Paused {
+                actor,
+                reason,
+                ends,
+            } => self.paused(actor, reason, ends),
+            Event::Resumed { .. } => self.resumed(),
             Event::RebuildQueued { plan } => self.rebuild_queued(plan),
             Event::WriteRequested { intent } => {
                 if let Some(rotation) = self.state.rotation_mut() {

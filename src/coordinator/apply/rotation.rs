@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Applying;
-use crate::coordinator::event::{RotationEnd, VisitEnd, VisitKind};
+use crate::coordinator::event::{PauseEnd, RotationEnd, VisitEnd, VisitKind};
 use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, Plan, recreates};
 use crate::coordinator::safety::{Presence, presence};
-use crate::coordinator::state::{Ending, EvidenceWork, Hold, Lane, Rotation, Stage, Visit};
+use crate::coordinator::state::{Ending, EvidenceWork, Hold, Lane, Pause, Rotation, Stage, Visit};
 use crate::coordinator::visit::Turn;
 use crate::model::id::SiteName;
 
@@ -33,6 +33,45 @@ impl Applying<'_> {
         rotation.others.clear();
         let wait = Duration::from_secs(rotation.plan.options.wait_s.max(60));
         rotation.patience = now.plus(wait);
+        match rotation.pause.take() {
+            Some(Pause {
+                ends: PauseEnd::Start,
+                ..
+            })
+            | None => {}
+            Some(pause) => self.keep_paused(pause),
+        }
+    }
+
+    pub(super) fn paused(&mut self, actor: &str, reason: &str, ends: &PauseEnd) {
+        self.keep_paused(Pause {
+            actor: actor.to_owned(),
+            reason: reason.to_owned(),
+            since: self.now.wall,
+            ends: ends.clone(),
+            wait: None,
+        });
+    }
+
+    /// People say until when by the wall clock; it is waited for by our own.
+    fn keep_paused(&mut self, pause: Pause) {
+        let wait = match pause.ends {
+            PauseEnd::Word | PauseEnd::Start => None,
+            PauseEnd::Time { at, .. } => {
+                let left = at.duration_since(self.now.wall);
+                let left = Duration::try_from(left).unwrap_or_default();
+                Some(self.state.wait(self.now.mono.plus(left)))
+            }
+        };
+        if let Some(rotation) = self.state.rotation_mut() {
+            rotation.pause = Some(Pause { wait, ..pause });
+        }
+    }
+
+    pub(super) fn resumed(&mut self) {
+        if let Some(rotation) = self.state.rotation_mut() {
+            rotation.pause = None;
+        }
     }
 
     pub(super) fn planned(&mut self, plan: &Plan) {
@@ -58,6 +97,7 @@ impl Applying<'_> {
             visits: BTreeMap::new(),
             ended: BTreeMap::new(),
             ending: None,
+            pause: None,
             end: None,
             has_acquired: false,
             has_held: false,

@@ -111,6 +111,21 @@ pub struct Blocked {
     pub is_transient: bool,
 }
 
+impl Blocked {
+    /// Every reason as one.
+    pub fn problem(&self) -> Problem {
+        let joined = |text: fn(&Problem) -> &str| {
+            let texts: Vec<&str> = self.reasons.iter().map(text).collect();
+            texts.join("; ")
+        };
+        Problem {
+            what: joined(|reason| &reason.what),
+            cure: joined(|reason| &reason.cure),
+            is_transient: self.is_transient,
+        }
+    }
+}
+
 /// Settles sites, order, waves and digests. Sites that the marker calls out come first.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::coordinator::event::{RotationEnd, VisitEnd};
+use crate::coordinator::event::{PauseEnd, RotationEnd, VisitEnd};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::Plan;
@@ -12,7 +12,7 @@ use crate::model::id::{HostName, SiteName, Token};
 use crate::model::marker::Marker;
 use crate::model::time::Mono;
 
-use super::Visit;
+use super::{Visit, Wait};
 
 /// One pass of a playbook.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,7 @@ pub struct Rotation {
     pub visits: BTreeMap<SiteName, Arc<Visit>>,
     pub ended: BTreeMap<SiteName, (VisitEnd, Option<Problem>)>,
     pub ending: Option<Ending>,
+    pub pause: Option<Pause>,
     pub end: Option<RotationEnd>,
     /// In this process.
     pub has_acquired: bool,
@@ -46,6 +47,17 @@ pub struct Rotation {
     pub writes: VecDeque<Intent>,
     /// Sites that a rebuild was asked for within this rotation, each on a plan of its own.
     pub asked: BTreeMap<SiteName, Arc<Plan>>,
+}
+
+/// Who wants nothing further to begin, why, and until when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pause {
+    pub actor: String,
+    pub reason: String,
+    pub since: Timestamp,
+    pub ends: PauseEnd,
+    /// Where it ends at a time.
+    pub wait: Option<Wait>,
 }
 
 /// Why no further visit starts.
@@ -75,6 +87,18 @@ impl Rotation {
     /// Whether no further visit starts.
     pub fn is_ending(&self) -> bool {
         self.ending.is_some()
+    }
+
+    /// Whether what serves stays as it is for now: no visit starts, no site leaves.
+    pub fn is_paused(&self) -> bool {
+        self.pause.is_some() && !self.is_ending()
+    }
+
+    /// Whether a site that has left is not touched for now either. Whoever ends the process alone
+    /// wants it finished first.
+    pub fn holds_what_left(&self) -> bool {
+        let by_person = |pause: &Pause| pause.ends != PauseEnd::Start;
+        self.pause.as_ref().is_some_and(by_person) && !self.is_ending()
     }
 
     /// Whether nothing may be sent any more: the marker is not ours.

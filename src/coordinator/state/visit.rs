@@ -93,6 +93,11 @@ impl Visit {
         self.hosts.values().any(|work| *work != HostWork::None)
     }
 
+    /// Whether a host or the evidence is waited for.
+    pub fn is_busy(&self) -> bool {
+        self.hosts.values().any(HostWork::is_pending) || !self.has_evidence()
+    }
+
     /// Whether all evidence is taken, or done without.
     pub fn has_evidence(&self) -> bool {
         self.evidence == EvidenceWork::Over

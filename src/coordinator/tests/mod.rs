@@ -1,5 +1,6 @@
 //! The machine against the simulator's world, driven by hand.
 mod asking;
+mod at_any_step;
 mod by_hand;
 mod driving;
 mod emptying;

@@ -122,9 +122,20 @@ impl Story<'_> {
         }
     }
 
-    /// The floor's look is over. What is sick leaves at once and is made ready outside; what is
-    /// well is made ready first, and leaves only while everybody else is well too.
+    /// The floor's look is over. While the rotation is paused nothing leaves; a look that has grown
+    /// old meanwhile is had again.
     fn may_leave(&self, failing: &BTreeMap<SiteName, Vec<Problem>>) -> Vec<Event> {
+        let events = self.left_or_not(failing);
+        let leaves = |event: &Event| matches!(event, Event::WithdrawBegun { .. });
+        if events.iter().any(leaves) && self.rotation.is_paused() && Guard::PauseHolds.stands() {
+            return Vec::new();
+        }
+        events
+    }
+
+    /// What is sick leaves at once and is made ready outside; what is well is made ready first, and
+    /// leaves only while everybody else is well too.
+    fn left_or_not(&self, failing: &BTreeMap<SiteName, Vec<Problem>>) -> Vec<Event> {
         match self.visit.kind {
             VisitKind::WithdrawOnly => vec![self.withdraw(failing)],
             VisitKind::Rebuild => {
@@ -179,7 +190,7 @@ impl Story<'_> {
     /// Its users are gone; whatever else must be ready is waited for here.
     fn drained(&self) -> Vec<Event> {
         let (site, visit) = (self.site(), self.visit);
-        if visit.hosts.values().any(HostWork::is_pending) || !visit.has_evidence() {
+        if visit.is_busy() {
             return Vec::new();
         }
         if let Some(problem) = self.unready() {
@@ -191,6 +202,10 @@ impl Story<'_> {
         }
         if !visit.recreates() {
             return vec![Event::VerifyBegun { site }];
+        }
+        let is_held = self.rotation.holds_what_left() && Guard::PauseHolds.stands();
+        if is_held && !visit.is_touched {
+            return Vec::new();
         }
         let has_before = self.ctx.playbook.recreate.before.is_some();
         if has_before && !visit.is_before_done && !visit.is_touched {

@@ -7,7 +7,7 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::Mode;
 use crate::coordinator::retry;
-use crate::coordinator::state::HostWork;
+use crate::coordinator::state::{HostWork, Stage};
 use crate::model::id::SiteName;
 use crate::model::inventory::Role;
 use crate::model::marker::Marker;
@@ -58,6 +58,11 @@ const DECIDED: &[Invariant<OnDecision>] = &[
         name: "ending takes nothing out",
         reason: "after a halt or an abort no site is withdrawn any more",
         ask: ending_takes_nothing_out,
+    },
+    Invariant {
+        name: "pause holds",
+        reason: "while a rotation is paused no site leaves, and none that left is touched",
+        ask: pause_holds,
     },
     Invariant {
         name: "others are well",
@@ -235,6 +240,28 @@ fn ending_takes_nothing_out(_: &World, decided: &Decided<'_>) -> Option<String> 
     let is_ending = decided.machine.state().running()?.ending.is_some();
     let mut taken = withdrawals(decided).filter(|_| is_ending);
     taken.next().map(|site| format!("{site} leaves"))
+}
+
+fn pause_holds(_: &World, decided: &Decided<'_>) -> Option<String> {
+    let rotation = decided.machine.state().running()?;
+    if !rotation.is_paused() {
+        return None;
+    }
+    decided.events.iter().find_map(|event| {
+        if let Event::VisitStarted { site, .. } = event {
+            return Some(format!("a visit of {site} starts"));
+        }
+        if let Event::WithdrawBegun { site, .. } = event {
+            let is_whole = matches!(rotation.visits.get(site)?.stage, Stage::Withdrawing);
+            return is_whole.then(|| format!("{site} wants to leave"));
+        }
+        if let Event::BeforeBegun { site } | Event::LastLookBegun { site } = event {
+            let is_untouched = !rotation.visits.get(site)?.is_touched;
+            return (is_untouched && rotation.holds_what_left())
+                .then(|| format!("a last look at {site} begins"));
+        }
+        None
+    })
 }
 
 fn others_are_well(world: &World, decided: &Decided<'_>) -> Option<String> {

@@ -115,7 +115,8 @@ impl Night {
             | Fault::BelowFloor
             | Fault::ZoneRestored
             | Fault::MarkerDeleted
-            | Fault::TtlChanged => self.people_act(fault, &drawn.site),
+            | Fault::TtlChanged
+            | Fault::Pauses => self.people_act(fault, drawn),
         }
     }
 
@@ -326,7 +327,8 @@ impl Night {
         clippy::wildcard_enum_match_arm,
         reason = "the faults of one kind; `happens` lists them all"
     )]
-    fn people_act(&mut self, fault: Fault, site: &SiteName) {
+    fn people_act(&mut self, fault: Fault, drawn: &Drawn) {
+        let Drawn { site, later, .. } = drawn;
         match fault {
             Fault::Aborts if self.chance.one_in(3) => {
                 let (actor, reason) = ("ana".to_owned(), None);
@@ -366,6 +368,7 @@ impl Night {
                 self.crew.world.write_marker(None);
             }
             Fault::TtlChanged => self.changes_ttl(),
+            Fault::Pauses => self.pauses(*later),
             // A person who thinks better of it; the floor is overridden by those who withdraw a
             // site, when nothing runs.
             _ => {}

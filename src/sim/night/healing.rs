@@ -33,6 +33,10 @@ impl Night {
         self.crew.world.transfers.clear();
         self.crew.world.pass(self.crew.world.now + 1);
         self.crew.all_awake();
+        for seat in 0..self.crew.count() {
+            self.crew.sit(seat);
+            self.resumes();
+        }
         self.ends();
         self.crew.world.pass(secondary_stands_until);
         self.crew.world.set_ttl(self.crew.world.fleet.dns.ttl);

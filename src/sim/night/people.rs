@@ -1,9 +1,13 @@
 //! What people do in a night: they ask for things, some of them in the middle of it, and edit the
 //! zone.
+use std::time::Duration;
+
 use super::playing::Night;
+use crate::coordinator::event::{PauseEnd, Then};
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::plan::{Mode, Options, Plan};
 use crate::model::id::SiteName;
+use crate::model::time::span;
 use crate::sim::faults::Fault;
 
 impl Night {
@@ -89,6 +93,63 @@ impl Night {
             let plan = Box::new(plan);
             let words = format!("rebuild {site}");
             self.tells(Fault::Queued, &words, Command::QueueRebuild { plan });
+        }
+    }
+
+    /// A pause by word, or one that ends by itself; the end of a process between two steps; or a
+    /// pause is over.
+    pub(super) fn pauses(&mut self, later: u64) {
+        let state = self.crew.machine().state();
+        let is_paused = state.running().is_some_and(|it| it.pause.is_some());
+        let (actor, reason) = ("ana".to_owned(), "a look at it".to_owned());
+        if is_paused && self.chance.one_in(2) {
+            let reason = None;
+            self.tells(Fault::Pauses, "resume", Command::Resume { actor, reason });
+            return;
+        }
+        let at = self.crew.world.time().wall;
+        let later = Duration::from_millis(later * 4);
+        let at = at.checked_add(later).unwrap_or(at);
+        let ends = [
+            PauseEnd::Word,
+            PauseEnd::Start,
+            PauseEnd::Time {
+                at,
+                then: Then::Resume,
+            },
+            PauseEnd::Time {
+                at,
+                then: Then::Abort,
+            },
+        ];
+        let ends = self.chance.of_these(&ends).cloned();
+        let ends = ends.unwrap_or(PauseEnd::Word);
+        let words = match &ends {
+            PauseEnd::Word => "pause".to_owned(),
+            PauseEnd::Start => "serve is told to end".to_owned(),
+            PauseEnd::Time { then, .. } => {
+                let then = match then {
+                    Then::Resume => "resume",
+                    Then::Abort => "abort",
+                };
+                format!("pause --for {} --then {then}", span(later))
+            }
+        };
+        let command = Command::Pause {
+            actor,
+            reason,
+            ends,
+        };
+        self.tells(Fault::Pauses, &words, command);
+    }
+
+    /// Whoever paused a rotation resumes it.
+    pub(super) fn resumes(&mut self) {
+        let state = self.crew.machine().state();
+        if state.running().is_some_and(|it| it.pause.is_some()) {
+            let (actor, reason) = ("ana".to_owned(), None);
+            self.crew
+                .hears(&Input::Command(Command::Resume { actor, reason }));
         }
     }
 
