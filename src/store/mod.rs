@@ -16,6 +16,7 @@ mod reader;
 mod reserve;
 mod rotation;
 mod schema;
+mod settled;
 mod walk;
 mod writer;
 

@@ -14,6 +14,7 @@ const APPLICATION_ID: i32 = 0x636c_6e73;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("first", include_str!("schema/1_first.sql")),
     ("stories", include_str!("schema/2_stories.sql")),
+    ("settled", include_str!("schema/3_settled.sql")),
 ];
 
 /// How a connection that writes is set up.
