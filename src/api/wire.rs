@@ -3,10 +3,12 @@
 //! A field is never renamed or removed within `v`. A request that holds a key this program does
 //! not know is refused, not half understood: `--below-floor` must never get lost on its way to an
 //! older coordinator.
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::id::{HostName, SiteName};
+use super::public::Then;
+use crate::model::id::{HostName, PlaybookName, SiteName};
 
 /// The version of every line.
 const VERSION: u64 = 1;
@@ -19,8 +21,39 @@ pub enum Command {
     Status {},
     /// Every event from now on, one line each, until the connection ends.
     Watch {},
+    /// Begins a rotation of a playbook; without sites, of those that it names.
+    Rotate {
+        playbook: PlaybookName,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sites: Vec<SiteName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// How long another holder's marker is waited for, in seconds.
+        wait: u64,
+    },
     /// Ends the rotation; the site in hand is brought to safety first.
     Abort { reason: String },
+    /// Nothing further begins until it is resumed, or until then.
+    Pause {
+        reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// What follows by itself then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        then: Option<Then>,
+    },
+    /// A paused rotation goes on.
+    Resume {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Takes the marker over, whoever holds it.
+    TakeOver { reason: String },
+    /// Takes the marker over, and brings back what it calls out.
+    Recover {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A new rotation of the sites that the last one did not complete.
     Retry { reason: String },
     /// Rotations skip the site from now on; its DNS is not touched.
@@ -68,6 +101,9 @@ pub struct Rebuild {
     /// Recreates kept services too.
     #[serde(default, skip_serializing_if = "is_false")]
     pub kept: bool,
+    /// How long another holder's marker is waited for, in seconds, where no rotation runs yet.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wait: u64,
 }
 
 /// Digests taken from the site's own hosts.
@@ -215,6 +251,11 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +268,38 @@ mod tests {
             (
                 Command::Abort { reason: reason() },
                 r#"{"v":1,"command":"abort","reason":"kernel \"oops\"\nat 3"}"#,
+            ),
+            (
+                Command::Rotate {
+                    playbook: "nightly".parse().unwrap(),
+                    sites: vec![site()],
+                    reason: None,
+                    wait: 60,
+                },
+                r#"{"v":1,"command":"rotate","playbook":"nightly","sites":["fra"],"wait":60}"#,
+            ),
+            (
+                Command::Pause {
+                    reason: String::new(),
+                    until: Some("2026-11-22T04:30:00Z".parse().unwrap()),
+                    then: Some(Then::Abort),
+                },
+                concat!(
+                    r#"{"v":1,"command":"pause","reason":"","until":"2026-11-22T04:30:00Z","#,
+                    r#""then":"abort"}"#
+                ),
+            ),
+            (
+                Command::Resume { reason: None },
+                r#"{"v":1,"command":"resume"}"#,
+            ),
+            (
+                Command::Recover { reason: None },
+                r#"{"v":1,"command":"recover"}"#,
+            ),
+            (
+                Command::TakeOver { reason: reason() },
+                r#"{"v":1,"command":"take_over","reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (
                 Command::Retry { reason: reason() },
@@ -272,6 +345,7 @@ mod tests {
                     restore: true,
                     below_floor: false,
                     kept: true,
+                    wait: 0,
                 }),
                 concat!(
                     r#"{"v":1,"command":"rebuild","site":"fra","reason":"","without":["fra2"],"#,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
-    abort, by_hand, check, doctor, history, init, plan, pull, rebuild, recover, report, retry,
-    rotate, schedule, simulate, status, take_over,
+    abort, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover, report,
+    retry, rotate, schedule, serve, simulate, status, take_over,
 };
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
@@ -59,6 +59,9 @@ pub(crate) enum Command {
     Rotate(rotate::Rotate),
     Rebuild(rebuild::Rebuild),
     Status(status::Show),
+    Serve(serve::Serve),
+    Pause(pausing::Pause),
+    Resume(pausing::Resume),
     Abort(abort::Abort),
     Retry(retry::Retry),
     Withdraw(by_hand::Withdraw),
@@ -190,6 +193,9 @@ mod tests {
           rotate     Visits every site of a playbook: out of DNS, emptied, rebuilt from its images, put back
           rebuild    Destroys and rebuilds one site now; a sick one leaves DNS first
           status     Where every site stands, and what a person is needed for
+          serve      Runs every playbook that has a [schedule] by itself, and whatever is asked of it
+          pause      Holds the rotation before the next thing it would take away
+          resume     Lets a paused rotation go on
           abort      Ends the rotation; what is visited is brought to safety first
           retry      Begins a new rotation of the sites that the last one did not complete
           withdraw   Takes a site out of DNS and holds it out; its containers are left alone

@@ -100,6 +100,11 @@ impl From<RunError> for Failure {
         match error {
             RunError::Journal(error) => error.into(),
             RunError::Refused(problem) => Failure::unchanged(problem),
+            RunError::Stopped => Failure::new(
+                Exit::Attention,
+                "stopped between two steps, as it was told: no site is half done",
+                "start it again: the rotation goes on from here",
+            ),
             RunError::Unknown(problem) => Failure {
                 exit: Exit::Usage,
                 said: Said::Problems(vec![problem]),

@@ -5,8 +5,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{Cli, Command};
 use super::command::{
-    abort, by_hand, check, doctor, history, init, plan, pull, rebuild, recover, report, retry,
-    rotate, schedule, simulate, status, take_over,
+    abort, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover, report,
+    retry, rotate, schedule, serve, simulate, status, take_over,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -55,6 +55,9 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Rotate(args) => Box::pin(rotate::run(desk, &args)).await,
         Command::Rebuild(args) => Box::pin(rebuild::run(desk, &args)).await,
         Command::Status(args) => Box::pin(status::run(desk, &args)).await,
+        Command::Serve(args) => Box::pin(serve::run(desk, &args)).await,
+        Command::Pause(args) => Box::pin(pausing::pause(desk, &args)).await,
+        Command::Resume(args) => Box::pin(pausing::resume(desk, &args)).await,
         Command::Abort(args) => Box::pin(abort::run(desk, &args)).await,
         Command::Retry(args) => Box::pin(retry::run(desk, &args)).await,
         Command::Withdraw(args) => Box::pin(by_hand::withdraw(desk, &args)).await,

@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 pub(crate) use crate::model::time::span;
@@ -32,6 +33,16 @@ impl When {
         at.strftime(format).to_string()
     }
 
+    /// The first instant after `now` at which clocks here show `time`.
+    pub(crate) fn next(&self, time: Time, now: Timestamp) -> Option<Timestamp> {
+        let today = now.to_zoned(self.zone.clone()).date();
+        let days = [Some(today), today.tomorrow().ok()].into_iter().flatten();
+        let at = |day: Date| day.to_datetime(time).to_zoned(self.zone.clone()).ok();
+        days.filter_map(at)
+            .map(|at| at.timestamp())
+            .find(|at| *at > now)
+    }
+
     /// `03:12:45 CET (4m 10s ago)`.
     pub(crate) fn ago(&self, at: Timestamp, now: Timestamp) -> String {
         format!("{} ({} ago)", self.at(at, now), span(between(at, now)))
@@ -60,6 +71,17 @@ mod tests {
             texts,
             ["0s", "45s", "1m", "4m 10s", "1h", "3h 2m", "1d", "2d 4h"]
         );
+    }
+
+    #[test]
+    fn a_time_of_day_is_the_next_one() {
+        let berlin = When {
+            zone: TimeZone::get("Europe/Berlin").unwrap(),
+        };
+        let now: Timestamp = "2026-11-22T02:00:00Z".parse().unwrap();
+        let next = |time: &str| berlin.next(time.parse().unwrap(), now).unwrap().to_string();
+        assert_eq!(next("04:30"), "2026-11-22T03:30:00Z");
+        assert_eq!(next("03:00"), "2026-11-23T02:00:00Z");
     }
 
     #[test]

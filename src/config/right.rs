@@ -433,6 +433,7 @@ max_unavailable = 2
 cron = "0 3 * * MON-FRI"
 timezone = "Europe/Berlin"
 finish_by = "06:00"
+catch_up = "2h"
 [drain]
 at_least = "1m"
 at_most = "10m"
@@ -486,6 +487,7 @@ then = "quarantine"
                 finish_by: Some(
                     06:00:00,
                 ),
+                catch_up: 7200s,
             },
         ),
         drain: Drain {

@@ -1,4 +1,4 @@
-//! The control socket of a running rotation: what others ask of it, and what they hear.
+//! The control socket of a process: what others ask of it, and what they hear.
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,12 +15,16 @@ use crate::api::story::{Story, Storyteller};
 use crate::api::wire::{Command as Wanted, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
 use crate::model::fleet::Fleet;
+use crate::store::Occupant;
 
 /// So many event lines wait for a watcher before it is let go.
 const LINES_BEHIND: usize = 1024;
 
 /// The socket of this process, where it could be opened, and the lines that watchers hear.
-pub(super) struct Control {
+pub struct Control {
+    /// Of those who asked for the rotation that is about to begin.
+    waits: Option<oneshot::Sender<Answer>>,
+    owner: Occupant,
     asked: mpsc::Receiver<Asked>,
     serving: Option<AbortHandle>,
     lines: broadcast::Sender<Arc<str>>,
@@ -30,7 +34,7 @@ pub(super) struct Control {
 impl Control {
     /// Listens at `path`. A rotation runs without its socket rather than not at all: a problem is
     /// logged.
-    pub(super) async fn listen(path: PathBuf, teller: Storyteller) -> Control {
+    pub(super) async fn listen(path: PathBuf, owner: Occupant) -> Control {
         let (sender, asked) = mpsc::channel(16);
         let serving = match Socket::bind(&path).await {
             Ok(socket) => Some(tokio::spawn(socket.serve(sender)).abort_handle()),
@@ -44,7 +48,31 @@ impl Control {
             asked,
             serving,
             lines,
-            teller,
+            teller: Storyteller::default(),
+            waits: None,
+            owner,
+        }
+    }
+
+    /// Every event line from now on.
+    pub fn lines(&self) -> broadcast::Receiver<Arc<str>> {
+        self.lines.subscribe()
+    }
+
+    /// A rotation goes on being told, or a new one begins to be.
+    pub(super) fn goes_on(&mut self, teller: Storyteller) {
+        self.teller = teller;
+    }
+
+    /// Whoever asked for the next rotation is answered when it has begun.
+    pub(super) fn promise(&mut self, answer: oneshot::Sender<Answer>) {
+        self.waits = Some(answer);
+    }
+
+    /// It has begun, or could not.
+    pub(super) fn keep_promise(&mut self, result: Result<(), Problem>) {
+        if let Some(answer) = self.waits.take() {
+            drop(answer.send(reply(result)));
         }
     }
 
@@ -74,6 +102,36 @@ impl Control {
     /// What the rotation in hand was told as.
     pub(super) fn story(&self) -> &Story {
         self.teller.story()
+    }
+
+    /// The answer to what cannot be done while a rotation runs.
+    pub(super) fn not_while_running(&self, command: &Wanted) -> Answer {
+        let what = match command {
+            Wanted::Retry { .. } => "a rotation is running: there is nothing to retry yet",
+            Wanted::Restore { .. } => "a rotation is running: a site is not put back beside it",
+            Wanted::Rebuild(rebuild) if rebuild.kept => {
+                "a rotation is running: kept services are not recreated beside it"
+            }
+            Wanted::Rotate { .. } => "a rotation is running",
+            Wanted::TakeOver { .. } | Wanted::Recover { .. } => {
+                "a rotation is running and holds the marker, or waits for it"
+            }
+            Wanted::Status {}
+            | Wanted::Watch {}
+            | Wanted::Abort { .. }
+            | Wanted::Pause { .. }
+            | Wanted::Resume { .. }
+            | Wanted::Cordon { .. }
+            | Wanted::Uncordon { .. }
+            | Wanted::Withdraw { .. }
+            | Wanted::Rebuild(_) => "that cannot be done while a rotation runs",
+        };
+        Answer::Reply(refused(
+            "one rotation",
+            &format!("{what}, in {}", self.owner),
+            "wait for it to end (`cleanslate status`), or `cleanslate abort --reason TEXT`",
+            5,
+        ))
     }
 
     /// An answer that follows every event from now on.
@@ -118,26 +176,12 @@ pub(super) fn reply(result: Result<(), Problem>) -> Answer {
     })
 }
 
-/// The answer to what cannot be done while a rotation runs.
-pub(super) fn not_while_running(command: &Wanted) -> Answer {
-    let what = match command {
-        Wanted::Retry { .. } => "a rotation is running: there is nothing to retry yet",
-        Wanted::Restore { .. } => "a rotation is running: a site is not put back beside it",
-        Wanted::Rebuild(rebuild) if rebuild.kept => {
-            "a rotation is running: kept services are not recreated beside it"
-        }
-        Wanted::Status {}
-        | Wanted::Watch {}
-        | Wanted::Abort { .. }
-        | Wanted::Cordon { .. }
-        | Wanted::Uncordon { .. }
-        | Wanted::Withdraw { .. }
-        | Wanted::Rebuild(_) => "that cannot be done while a rotation runs",
-    };
+/// The answer to what is about a rotation that runs, where none does.
+pub(super) fn none_runs() -> Answer {
     Answer::Reply(refused(
         "one rotation",
-        what,
-        "wait for it to end (`cleanslate status`), or `cleanslate abort --reason TEXT`",
+        "no rotation is running",
+        "see `cleanslate status`",
         5,
     ))
 }

@@ -9,11 +9,16 @@ mod journal;
 mod night;
 pub mod past;
 pub mod rehearsal;
+pub mod request;
 pub mod schedule;
+mod serve;
 pub mod session;
 pub mod status;
 pub mod survey;
 
+pub use control::Control;
 pub use journal::JournalError;
-pub use night::{Ask, Finish, Notice, RunError};
-pub use session::{Interrupted, OpenError, Paths, SOCKET, Session, rotation_id, ttl_high};
+pub use night::{Ask, Finish, Notice, RunError, stop};
+pub use request::Request;
+pub use serve::{Note, Order, Server};
+pub use session::{Ears, Interrupted, OpenError, Paths, SOCKET, Session, rotation_id, ttl_high};

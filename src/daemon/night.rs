@@ -9,17 +9,19 @@ use super::clock::Clock;
 use super::control::{self, Control};
 use super::executor::{self, Executor};
 use super::journal::{self, JournalError};
+use super::request::Request;
 use super::status::Known;
-use super::survey::{ImageSource, observe};
+use super::survey::observe;
 use crate::api::conversation::{Answer, Asked};
+use crate::api::public;
 use crate::api::status::LastEnd;
-use crate::api::wire::{Command as Wanted, Images, Rebuild};
-use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
+use crate::api::wire::Command as Wanted;
+use crate::coordinator::event::{Event, PauseEnd, RotationEnd, Then, VisitEnd};
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, Problem};
-use crate::coordinator::plan::{Mode, Options, Wish, plan};
+use crate::coordinator::plan::{Wish, plan};
 use crate::coordinator::state::State;
 use crate::model::evidence::Evidence;
 use crate::model::id::{HolderId, HostName, RotationId, SiteName};
@@ -67,6 +69,9 @@ pub enum RunError {
     /// Something was named that the configuration does not have.
     #[error("{}", .0.what)]
     Unknown(Problem),
+    /// It was asked to, and did so between two steps: the next start goes on.
+    #[error("stopped between two steps")]
+    Stopped,
     #[error("the plan is blocked")]
     Blocked(crate::coordinator::plan::Blocked),
 }
@@ -76,7 +81,9 @@ type Asks = mpsc::Receiver<Ask>;
 
 /// The parts of a running rotation.
 pub(super) struct Night<'a> {
-    pub(super) control: Control,
+    pub(super) control: &'a mut Control,
+    /// Whoever owns the process wants it to end.
+    pub(super) wants_to_stop: bool,
     pub(super) holder: HolderId,
     /// How the last visit of each site ended.
     pub(super) ends: BTreeMap<SiteName, LastEnd>,
@@ -101,11 +108,15 @@ impl Night<'_> {
             self.tell(&input, &mut executor, &moves)?
                 .map_err(RunError::Refused)?;
         }
+        self.control.keep_promise(Ok(()));
         loop {
             if let Some(finish) = finished(self.coordinator.state()) {
                 self.keep_story(&finish.rotation)?;
                 journal::snapshot(self.store, self.coordinator.state())?;
                 return Ok(finish);
+            }
+            if self.wants_to_stop && self.coordinator.state().may_stop() {
+                return Err(RunError::Stopped);
             }
             tokio::select! {
                 Some(answer) = answers.recv() => {
@@ -136,6 +147,13 @@ impl Night<'_> {
         executor: &mut Executor,
         moves: &mpsc::UnboundedSender<BTreeMap<ImageRef, Digest>>,
     ) -> Result<(), RunError> {
+        if let Command::Pause {
+            ends: PauseEnd::Start,
+            ..
+        } = ask.command
+        {
+            self.wants_to_stop = true;
+        }
         let result = self.tell(&Input::Command(ask.command), executor, moves)?;
         if let Some(reply) = ask.reply {
             drop(reply.send(result));
@@ -172,27 +190,24 @@ impl Night<'_> {
                 },
                 answer,
             )),
-            Wanted::Withdraw {
-                site,
+            Wanted::Pause {
                 reason,
-                below_floor,
-            } => {
-                let options = Options {
-                    below_floor,
-                    ..Options::default()
-                };
-                let wish = self.wish(Mode::Withdraw, site, options, actor, reason);
-                self.plan(wish, ImageSource::Registry, planned.clone(), answer);
+                until,
+                then,
+            } => Some(plain(pause(actor, reason, until, then), answer)),
+            Wanted::Resume { reason } => Some(plain(Command::Resume { actor, reason }, answer)),
+            // The adapters of a running rotation are made for a fleet that leaves kept services
+            // alone.
+            Wanted::Rebuild(rebuild) if rebuild.kept => {
+                drop(answer.send(self.control.not_while_running(&Wanted::Rebuild(rebuild))));
                 None
             }
-            Wanted::Rebuild(rebuild) => {
-                let Some((options, source)) = rebuild_options(&rebuild) else {
-                    drop(answer.send(control::not_while_running(&Wanted::Rebuild(rebuild))));
-                    return None;
-                };
-                let Rebuild { site, reason, .. } = rebuild;
-                let wish = self.wish(Mode::Rebuild, site, options, actor, reason);
-                self.plan(wish, source, planned.clone(), answer);
+            wanted @ (Wanted::Withdraw { .. } | Wanted::Rebuild(_)) => {
+                match Request::of_words(&wanted) {
+                    Some(Ok(request)) => self.plan(request, actor, planned.clone(), answer),
+                    Some(Err(problem)) => drop(answer.send(control::reply(Err(problem)))),
+                    None => drop(answer.send(self.control.not_while_running(&wanted))),
+                }
                 None
             }
             Wanted::Status {} => {
@@ -209,21 +224,18 @@ impl Night<'_> {
                 drop(answer.send(self.control.watch()));
                 None
             }
-            other @ (Wanted::Retry { .. } | Wanted::Restore { .. }) => {
-                drop(answer.send(control::not_while_running(&other)));
+            other @ (Wanted::Rotate { .. }
+            | Wanted::Retry { .. }
+            | Wanted::Restore { .. }
+            | Wanted::TakeOver { .. }
+            | Wanted::Recover { .. }) => {
+                drop(answer.send(self.control.not_while_running(&other)));
                 None
             }
         }
     }
 
-    fn wish(
-        &self,
-        mode: Mode,
-        site: SiteName,
-        options: Options,
-        actor: String,
-        reason: String,
-    ) -> Wish {
+    fn wish(&self, request: Request, actor: String) -> Wish {
         let rotation = self.coordinator.state().rotation.as_ref();
         let id = rotation.map_or_else(
             || super::session::rotation_id("rebuild", self.clock.now().wall),
@@ -231,22 +243,24 @@ impl Night<'_> {
         );
         Wish {
             id,
-            mode,
-            sites: Some(vec![site]),
-            options,
+            mode: request.mode,
+            sites: request.sites,
+            options: request.options,
             actor,
-            reason: Some(reason),
+            reason: request.reason,
         }
     }
 
     /// Plans beside the loop; the plan, or why there is none, comes back.
     fn plan(
         &self,
-        wish: Wish,
-        source: ImageSource,
+        request: Request,
+        actor: String,
         planned: mpsc::Sender<Ask>,
         answer: oneshot::Sender<Answer>,
     ) {
+        let source = request.source;
+        let wish = self.wish(request, actor);
         let adapters = Arc::clone(&self.adapters);
         let playbook = self.coordinator.context().playbook.clone();
         let state = self.coordinator.state().clone();
@@ -255,15 +269,7 @@ impl Night<'_> {
             let sites = wish.sites.iter().flatten().cloned().collect();
             let observed = observe(&adapters, fleet, &sites, source, &state).await;
             let plan = observed.survey(fleet).and_then(|survey| {
-                plan(fleet, &playbook, wish, &survey).map_err(|blocked| {
-                    let what = blocked.reasons.iter().map(|reason| reason.what.clone());
-                    let cure = blocked.reasons.iter().map(|reason| reason.cure.clone());
-                    Problem {
-                        what: what.collect::<Vec<_>>().join("; "),
-                        cure: cure.collect::<Vec<_>>().join("; "),
-                        is_transient: blocked.is_transient,
-                    }
-                })
+                plan(fleet, &playbook, wish, &survey).map_err(|blocked| blocked.problem())
             });
             let result = match plan {
                 Ok(plan) => {
@@ -462,6 +468,16 @@ impl Night<'_> {
     }
 }
 
+/// What a process is told that is to end: between two steps, with nothing out of DNS by its own
+/// doing.
+pub fn stop() -> Command {
+    Command::Pause {
+        actor: "cleanslate".to_owned(),
+        reason: "the process was told to end".to_owned(),
+        ends: PauseEnd::Start,
+    }
+}
+
 /// A command for the machine whose result is the answer.
 fn plain(command: Command, answer: oneshot::Sender<Answer>) -> Ask {
     let (reply, result) = oneshot::channel();
@@ -476,35 +492,24 @@ fn plain(command: Command, answer: oneshot::Sender<Answer>) -> Ask {
     }
 }
 
-/// What a rebuild was asked with; `None`: an address that is none, or kept services: the adapters of
-/// a running rotation are made for a fleet that leaves them alone.
-fn rebuild_options(rebuild: &Rebuild) -> Option<(Options, ImageSource)> {
-    let address = |text: &String| {
-        let ip = text
-            .parse::<std::net::IpAddr>()
-            .map(|ip| std::net::SocketAddr::new(ip, 53));
-        text.parse().or(ip).ok()
-    };
-    if rebuild.kept {
-        return None;
+fn pause(
+    actor: String,
+    reason: String,
+    until: Option<jiff::Timestamp>,
+    then: Option<public::Then>,
+) -> Command {
+    let ends = until.map_or(PauseEnd::Word, |at| PauseEnd::Time {
+        at,
+        then: match then {
+            Some(public::Then::Abort) => Then::Abort,
+            Some(public::Then::Resume) | None => Then::Resume,
+        },
+    });
+    Command::Pause {
+        actor,
+        reason,
+        ends,
     }
-    let options = Options {
-        without: rebuild.without.iter().cloned().collect(),
-        without_ns: rebuild
-            .without_ns
-            .iter()
-            .map(address)
-            .collect::<Option<_>>()?,
-        below_floor: rebuild.below_floor,
-        restore: rebuild.restore,
-        ..Options::default()
-    };
-    let source = match rebuild.images {
-        None => ImageSource::Registry,
-        Some(Images::Running) => ImageSource::Running,
-        Some(Images::LastGood) => ImageSource::LastGood,
-    };
-    Some((options, source))
 }
 
 /// The end of the rotation in hand, once it has one.

@@ -11,7 +11,7 @@ use crate::api::status::LastEnd;
 use crate::api::story::{Story, Storyteller};
 use crate::config::sources::Snapshot;
 use crate::config::{self, Loaded};
-use crate::coordinator::event::Event;
+use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::Plan;
@@ -242,4 +242,49 @@ pub fn planned(event: &Event) -> Option<&Plan> {
         return Some(plan);
     }
     None
+}
+
+/// The sites that the rotation was to visit, by its plan or as it was asked meanwhile, and whose
+/// last visit did not complete.
+pub(super) fn left(events: &[(Event, Now)]) -> Vec<SiteName> {
+    let mut left: Vec<SiteName> = Vec::new();
+    for (event, _) in events {
+        if let Event::Planned { plan } | Event::RebuildQueued { plan } = event {
+            for site in plan.sites() {
+                if !left.contains(site) {
+                    left.push(site.clone());
+                }
+            }
+        } else if let Event::VisitEnded {
+            site,
+            end: VisitEnd::Completed,
+            ..
+        } = event
+        {
+            left.retain(|other| other != site);
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::plan::{Mode, Options};
+    use crate::coordinator::tests::world::{World, site};
+
+    #[test]
+    fn what_was_skipped_and_what_was_not_reached_is_left() {
+        let mut world = World::new();
+        world.faults.unready.insert(site("nyc"));
+        let mut machine = world.coordinator();
+        let plan = world.plan(Mode::Rotate, None, Options::default());
+        world.begin(&mut machine, plan);
+        world.until(&mut machine, |event| {
+            matches!(event, Event::WaveEnded { wave: 0 })
+        });
+        assert_eq!(left(&world.journal), [site("nyc"), site("sin")]);
+        world.run(&mut machine);
+        assert_eq!(left(&world.journal), [site("nyc")]);
+    }
 }

@@ -1,20 +1,59 @@
-//! Which runs come next. Nothing here reads a clock.
+//! What the clock asks for: which run of each playbook is due, what became of those that were
+//! missed, what comes next. Nothing here reads a clock.
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::fleet::Freeze;
-use crate::model::id::PlaybookName;
+use crate::model::id::{PlaybookName, RotationId};
 use crate::model::playbook::{Playbook, Schedule};
 
-/// One run of a playbook, and the instant it is planned for.
+/// One run of a playbook, named by the instant it was planned for: it exists once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Run {
     pub planned: Timestamp,
     pub playbook: PlaybookName,
 }
 
-/// Every playbook with a schedule, and the days on which none runs.
+impl Run {
+    /// `nightly-20261121T020000-cron`: the same in every life of a process.
+    pub fn rotation(&self) -> RotationId {
+        let planned = self.planned.strftime("%Y%m%dT%H%M%S");
+        let text = format!("{}-{planned}-cron", self.playbook);
+        text.parse()
+            .expect("a playbook's name, digits and letters make a rotation id")
+    }
+}
+
+/// The last run of a playbook that is not in the future, and not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub run: Run,
+    /// How many earlier ones it takes the place of.
+    pub overtaken: u32,
+    pub verdict: Verdict,
+}
+
+/// What becomes of a run that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Begins,
+    /// It could not begin when it should have, and it is too late to make up for it.
+    Missed {
+        late: SignedDuration,
+    },
+    Frozen {
+        reason: String,
+    },
+}
+
+/// A run that starts so late is on time: a process wakes up when it may.
+const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+/// Runs that were missed longer ago are not counted.
+const COUNTED: SignedDuration = SignedDuration::from_hours(24 * 31);
+
+/// Every playbook that runs by itself, and the days on which none does.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timetable {
     schedules: BTreeMap<PlaybookName, Schedule>,
@@ -30,6 +69,52 @@ impl Timetable {
         Timetable {
             schedules: scheduled.collect(),
             freezes: freezes.to_vec(),
+        }
+    }
+
+    /// The playbooks that run by themselves.
+    pub fn schedules(&self) -> &BTreeMap<PlaybookName, Schedule> {
+        &self.schedules
+    }
+
+    /// What is due of each playbook, in the order in which it was planned. `settled` says up to
+    /// when its runs are behind us; a playbook that is not in there has none yet.
+    pub fn due(&self, settled: &BTreeMap<PlaybookName, Timestamp>, now: Timestamp) -> Vec<Due> {
+        let of_one = |(playbook, schedule): (&PlaybookName, &Schedule)| {
+            let oldest = now.checked_sub(COUNTED).unwrap_or(Timestamp::MIN);
+            let settled = (*settled.get(playbook)?).max(oldest);
+            let runs = std::iter::successors(schedule.cron.next(settled), |planned| {
+                schedule.cron.next(*planned)
+            });
+            let mut runs = runs.take_while(|planned| *planned <= now);
+            let (overtaken, planned) = runs
+                .by_ref()
+                .fold((0, None), |(count, _), planned| (count + 1, Some(planned)));
+            let run = Run {
+                planned: planned?,
+                playbook: playbook.clone(),
+            };
+            Some(Due {
+                verdict: self.verdict(schedule, run.planned, now),
+                overtaken: overtaken - 1,
+                run,
+            })
+        };
+        let mut due: Vec<Due> = self.schedules.iter().filter_map(of_one).collect();
+        due.sort_by(|one, other| one.run.cmp(&other.run));
+        due
+    }
+
+    fn verdict(&self, schedule: &Schedule, planned: Timestamp, now: Timestamp) -> Verdict {
+        let late = now.duration_since(planned);
+        let in_time = SignedDuration::try_from(schedule.catch_up).unwrap_or(SignedDuration::MAX);
+        if let Some(freeze) = self.freeze(schedule, planned) {
+            let reason = freeze.reason.clone();
+            Verdict::Frozen { reason }
+        } else if late > in_time.max(ON_TIME) {
+            Verdict::Missed { late }
+        } else {
+            Verdict::Begins
         }
     }
 
@@ -63,15 +148,72 @@ mod tests {
     use crate::model::cron::Cron;
     use jiff::civil::date;
     use jiff::tz::TimeZone;
+    use std::time::Duration;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    fn due(schedule: Schedule, settled: &str, now: &str) -> Option<Due> {
+        let nightly: PlaybookName = "nightly".parse().unwrap();
+        let table = Timetable {
+            schedules: [(nightly.clone(), schedule)].into(),
+            freezes: vec![Freeze {
+                from: date(2026, 12, 24),
+                until: date(2026, 12, 26),
+                reason: "holidays".to_owned(),
+            }],
+        };
+        let mut due = table.due(&[(nightly, at(settled))].into(), at(now));
+        assert_eq!(table.due(&BTreeMap::new(), at(now)), []);
+        due.pop()
+    }
+
+    #[test]
+    fn a_run_is_due_once_and_named_by_when_it_was_planned() {
+        let of = |settled, now| due(schedule("0 3 * * *", "Europe/Berlin"), settled, now);
+        assert_eq!(of("2026-11-20T02:00:00Z", "2026-11-21T01:59:59Z"), None);
+        for now in ["2026-11-21T02:00:00Z", "2026-11-21T02:00:59Z"] {
+            let due = of("2026-11-20T02:00:00Z", now).unwrap();
+            assert_eq!(due.verdict, Verdict::Begins);
+            assert_eq!(due.overtaken, 0);
+            let id = due.run.rotation().to_string();
+            assert_eq!(id, "nightly-20261121T020000-cron");
+        }
+        assert_eq!(of("2026-11-21T02:00:00Z", "2026-11-21T02:00:59Z"), None);
+    }
+
+    #[test]
+    fn a_missed_run_is_made_up_for_within_its_time_and_only_the_last_one() {
+        let of = |now| {
+            let schedule = Schedule {
+                catch_up: Duration::from_secs(7200),
+                ..schedule("0 3 * * *", "Europe/Berlin")
+            };
+            due(schedule, "2026-11-18T02:00:00Z", now).unwrap()
+        };
+        let due = of("2026-11-21T03:30:00Z");
+        assert_eq!(due.run.planned, at("2026-11-21T02:00:00Z"));
+        assert_eq!((due.overtaken, due.verdict), (2, Verdict::Begins));
+        let late = SignedDuration::from_hours(3);
+        assert_eq!(of("2026-11-21T05:00:00Z").verdict, Verdict::Missed { late });
+    }
+
+    #[test]
+    fn nothing_begins_on_a_frozen_day() {
+        let of = |settled, now| due(schedule("0 3 * * *", "Europe/Berlin"), settled, now);
+        let eve = of("2026-12-23T02:00:00Z", "2026-12-24T02:00:10Z").unwrap();
+        let reason = "holidays".to_owned();
+        assert_eq!(eve.verdict, Verdict::Frozen { reason });
+        let after = of("2026-12-26T02:00:00Z", "2026-12-27T02:00:10Z").unwrap();
+        assert_eq!(after.verdict, Verdict::Begins);
     }
 
     fn schedule(cron: &str, zone: &str) -> Schedule {
         Schedule {
             cron: Cron::parse(cron, TimeZone::get(zone).unwrap()).unwrap(),
             finish_by: None,
+            catch_up: Duration::ZERO,
         }
     }
 

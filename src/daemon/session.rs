@@ -12,6 +12,7 @@ use super::control::Control;
 use super::journal::{self, JournalError};
 use super::night::{Ask, Finish, Night, Notice, RunError};
 use super::past::{self, Past, ROOT};
+use super::request::Request;
 use super::survey::{ImageSource, Observations, observe};
 use crate::config::report::Report;
 use crate::config::{self, Loaded};
@@ -64,6 +65,13 @@ pub struct Interrupted {
     pub began: Timestamp,
 }
 
+/// Who hears of a rotation, and whom it hears.
+pub struct Ears<'a> {
+    pub control: &'a mut Control,
+    pub notices: mpsc::UnboundedSender<Notice>,
+    pub asks: &'a mut mpsc::Receiver<Ask>,
+}
+
 /// The fleet, owned by this process.
 pub struct Session {
     paths: Paths,
@@ -72,6 +80,7 @@ pub struct Session {
     pub adapters: Arc<Adapters>,
     clock: Clock,
     state: State,
+    owner: Occupant,
 }
 
 impl Session {
@@ -97,6 +106,7 @@ impl Session {
             adapters,
             clock,
             state: State::default(),
+            owner: by,
         };
         session.state = session.recent().map_err(OpenError::Journal)?.state();
         Ok(session)
@@ -167,8 +177,7 @@ impl Session {
     pub async fn resume(
         &mut self,
         supersede: bool,
-        notices: mpsc::UnboundedSender<Notice>,
-        asks: &mut mpsc::Receiver<Ask>,
+        ears: Ears<'_>,
     ) -> Result<Option<Finish>, RunError> {
         let rotation = self.state.rotation.as_ref();
         let Some(interrupted) = rotation.filter(|rotation| rotation.end.is_none()) else {
@@ -179,7 +188,7 @@ impl Session {
         if supersede {
             first.push(Input::Command(Command::Supersede));
         }
-        let finish = self.drive(fleet, playbook, first, notices, asks).await?;
+        let finish = self.drive(fleet, playbook, first, ears).await?;
         Ok(Some(finish))
     }
 
@@ -188,12 +197,7 @@ impl Session {
     ///
     /// # Errors
     /// [`RunError`].
-    pub async fn begin(
-        &mut self,
-        plan: Plan,
-        notices: mpsc::UnboundedSender<Notice>,
-        asks: &mut mpsc::Receiver<Ask>,
-    ) -> Result<Finish, RunError> {
+    pub async fn begin(&mut self, plan: Plan, ears: Ears<'_>) -> Result<Finish, RunError> {
         self.store.check_reserve().map_err(JournalError::Store)?;
         let files: Vec<_> = self
             .config
@@ -211,26 +215,92 @@ impl Session {
         let first = vec![Input::Command(Command::Begin {
             plan: Box::new(plan),
         })];
-        self.drive(fleet, playbook, first, notices, asks).await
+        self.drive(fleet, playbook, first, ears).await
     }
 
-    /// A plan for a wish, on what is seen now.
+    /// A plan for a request, on what is seen now.
     ///
     /// # Errors
     /// [`RunError::Blocked`] with every reason; [`RunError::Refused`] where the marker cannot be
-    /// read.
+    /// read; [`RunError::Unknown`] where there is no such playbook.
     pub async fn plan(
         &self,
-        wish: Wish,
-        playbook: &Playbook,
-        source: ImageSource,
+        request: Request,
+        id: RotationId,
+        actor: String,
     ) -> Result<Plan, RunError> {
-        let sites = self.sites_of(&wish, playbook);
+        let playbook = self.playbook(&request.playbook)?;
+        let source = request.source;
+        let wish = Wish {
+            id,
+            mode: request.mode,
+            sites: request.sites,
+            options: request.options,
+            actor,
+            reason: request.reason,
+        };
+        let sites = self.sites_of(&wish, &playbook);
         let observed = self.observe(&sites, source).await;
         let survey = observed
             .survey(&self.config.fleet)
             .map_err(RunError::Refused)?;
-        plan(&self.config.fleet, playbook, wish, &survey).map_err(RunError::Blocked)
+        plan(&self.config.fleet, &playbook, wish, &survey).map_err(RunError::Blocked)
+    }
+
+    /// A rotation of the sites that the last one did not complete; `None`: it completed all.
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] where there was none.
+    pub fn retried(&self, reason: String) -> Result<Option<Request>, RunError> {
+        let nothing = || {
+            RunError::Refused(Problem {
+                what: "there is no rotation to be retried".to_owned(),
+                cure: "begin one with `cleanslate rotate`".to_owned(),
+                is_transient: true,
+            })
+        };
+        let rotations = self.store.rotations().map_err(JournalError::Store)?;
+        let last = rotations.last().ok_or_else(nothing)?;
+        let events = past::events_of(&self.store, &last.rotation)?;
+        let plan = events.iter().find_map(|(event, _)| past::planned(event));
+        let playbook = plan.ok_or_else(nothing)?.playbook.clone();
+        let is_known = |site: &SiteName| self.config.fleet.sites.contains_key(site);
+        let left: Vec<SiteName> = past::left(&events).into_iter().filter(is_known).collect();
+        Ok((!left.is_empty()).then(|| Request {
+            reason: Some(reason),
+            ..Request::rotate(&playbook, Some(left))
+        }))
+    }
+
+    /// Reads the configuration anew: it holds from the next rotation on. Where it is wrong, the
+    /// one that was read before stays.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn reload(&mut self) -> Result<(), OpenError> {
+        let paths = &self.paths;
+        let config = config::load(&paths.config, &paths.options).map_err(OpenError::Config)?;
+        if config.fleet.name != self.config.fleet.name {
+            return Err(OpenError::Adapters(Problem {
+                what: format!(
+                    "the fleet is called {} now, it was {}",
+                    config.fleet.name, self.config.fleet.name
+                ),
+                cure: "another fleet has a store of its own: start a coordinator for it".to_owned(),
+                is_transient: false,
+            }));
+        }
+        let clock = self.clock;
+        self.adapters = adapters(&config.fleet, clock, paths).map_err(OpenError::Adapters)?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// Opens the control socket of this process.
+    pub async fn listen(&self) -> Control {
+        let fleet = self.config.fleet.name.as_str();
+        let path = self.paths.state.join(fleet).join(SOCKET);
+        Control::listen(path, self.owner.clone()).await
     }
 
     /// The playbook of that name.
@@ -254,8 +324,7 @@ impl Session {
         fleet: Fleet,
         playbook: Playbook,
         first: Vec<Input>,
-        notices: mpsc::UnboundedSender<Notice>,
-        asks: &mut mpsc::Receiver<Ask>,
+        ears: Ears<'_>,
     ) -> Result<Finish, RunError> {
         let adapters = adapters(&fleet, self.clock, &self.paths).map_err(RunError::Refused)?;
         let holder = self.store.holder().map_err(JournalError::Store)?;
@@ -265,10 +334,17 @@ impl Session {
         let (state, events) = journal::read(&self.store)?;
         coordinator.remember(state);
         coordinator.replay(events);
-        let control = self.control().await?;
+        let Ears {
+            control,
+            notices,
+            asks,
+        } = ears;
+        // Its lines go on with the number that follows the rotation's last.
+        control.goes_on(self.recent()?.storyteller());
         let ends = past::last_ends(&self.store)?;
         let night = Night {
             control,
+            wants_to_stop: false,
             holder,
             ends,
             coordinator: &mut coordinator,
@@ -283,16 +359,6 @@ impl Session {
             .map_err(JournalError::Store)?;
         self.state = coordinator.state().clone();
         Ok(finish)
-    }
-
-    /// The socket of this run. Its lines go on with the number that follows the rotation's last.
-    async fn control(&self) -> Result<Control, JournalError> {
-        let path = self
-            .paths
-            .state
-            .join(self.config.fleet.name.as_str())
-            .join(SOCKET);
-        Ok(Control::listen(path, self.recent()?.storyteller()).await)
     }
 
     /// What lasts, and the rotation in hand.

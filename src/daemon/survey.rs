@@ -12,6 +12,7 @@ use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::coordinator::plan::Survey;
 use crate::coordinator::safety::{self, Feet};
 use crate::coordinator::state::State;
+use crate::dns::Dns;
 use crate::model::fleet::Fleet;
 use crate::model::id::{Epoch, HostName, SiteName};
 use crate::model::image::{Digest, ImageRef};
@@ -27,6 +28,17 @@ pub enum ImageSource {
     Running,
     /// What the site last passed on.
     LastGood,
+}
+
+/// The sites that the marker calls out.
+///
+/// # Errors
+/// The marker cannot be read.
+pub async fn owed(dns: &Dns, fleet: &Fleet) -> Result<Vec<SiteName>, Problem> {
+    let view = dns.read_primary().await?;
+    let marker = safety::one_marker(fleet, &view).map_err(|refusal| refusal.problem())?;
+    let owed = marker.map(|marker| marker.unavailable());
+    Ok(owed.into_iter().flatten().collect())
 }
 
 /// What was seen, with what could not be.

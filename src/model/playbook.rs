@@ -30,6 +30,8 @@ pub struct Schedule {
     pub cron: Cron,
     /// No visit starts that cannot end by then (local time of day).
     pub finish_by: Option<jiff::civil::Time>,
+    /// A run that was missed is made up for within this time.
+    pub catch_up: Duration,
 }
 
 impl Schedule {
@@ -151,6 +153,7 @@ mod tests {
             let schedule = Schedule {
                 cron: Cron::parse("0 3 * * *", berlin.clone()).unwrap(),
                 finish_by: Some(time.parse().unwrap()),
+                catch_up: Duration::ZERO,
             };
             schedule
                 .finish_by(planned.parse().unwrap())

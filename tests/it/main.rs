@@ -34,6 +34,7 @@ mod on_call;
 mod refusals;
 mod registry_fails;
 mod remembered;
+mod serving;
 mod shapes;
 mod simulate;
 mod stopping;

@@ -4,46 +4,29 @@ use super::super::args::Yes;
 use super::super::confirm::confirm;
 use super::super::desk::Desk;
 use super::super::exit::Exit;
-use super::super::failure::{Failure, Outcome};
+use super::super::failure::{Failure, Outcome, Said};
 use super::super::follow::{Elsewhere, Night, Show, Until, Work, drive};
 use super::super::memory::typical;
 use crate::api::wire::Command;
 use crate::coordinator::event::VisitEnd;
-use crate::coordinator::plan::{Mode, Options, Plan, Wish};
-use crate::daemon::survey::ImageSource;
-use crate::daemon::{Finish, Session, rotation_id};
+use crate::coordinator::plan::{Mode, Plan};
+use crate::daemon::{Finish, Request, Session, rotation_id};
 use crate::model::id::{PlaybookName, SiteName};
 use crate::model::playbook::Playbook;
 
-/// What is asked for.
-pub(super) struct Request {
-    pub(super) mode: Mode,
-    pub(super) playbook: PlaybookName,
-    /// `None`: what the playbook says.
-    pub(super) sites: Option<Vec<SiteName>>,
-    pub(super) options: Options,
-    pub(super) reason: Option<String>,
-    pub(super) source: ImageSource,
-}
-
-impl Request {
-    /// A request for one site, by the on-call playbook.
-    pub(super) fn of(site: &SiteName, mode: Mode, reason: Option<String>) -> Request {
-        Request {
-            mode,
-            playbook: named("rebuild"),
-            sites: Some(vec![site.clone()]),
-            options: Options::default(),
-            reason,
-            source: ImageSource::Registry,
-        }
+/// What was asked for, in the words of the control socket.
+pub(super) fn request(command: &Command) -> Result<Request, Failure> {
+    match Request::of_words(command) {
+        Some(request) => request.map_err(|problem| Failure {
+            exit: Exit::Usage,
+            said: Said::Problems(vec![problem]),
+        }),
+        None => Err(Failure::new(
+            Exit::Later,
+            "no rotation is running, and none was interrupted",
+            "see `cleanslate status`",
+        )),
     }
-}
-
-/// A built-in playbook.
-pub(super) fn named(name: &str) -> PlaybookName {
-    name.parse()
-        .expect("the names of built-in playbooks are names")
 }
 
 /// Passes a wish on to the coordinator that runs, and tells what happens until it is done. `None`:
@@ -56,6 +39,21 @@ pub(super) async fn pass_on(
 ) -> Result<Option<Exit>, Failure> {
     let loaded = desk.load()?;
     Box::pin(Elsewhere::new(desk, &loaded, what, until).pass_on(command)).await
+}
+
+/// The same for what a person is asked about first.
+pub(super) async fn ask_and_pass_on(
+    desk: &Desk,
+    (what, question, yes): (String, &str, Yes),
+    command: &Command,
+    until: Until,
+) -> Result<Option<Exit>, Failure> {
+    let fleet = desk.load()?.fleet;
+    if desk.coordinator(&fleet).await?.is_none() {
+        return Ok(None);
+    }
+    confirm(&desk.output, yes, question)?;
+    pass_on(desk, what, command, until).await
 }
 
 /// Does it in this process.
@@ -97,33 +95,8 @@ pub(super) async fn planned(
     session: &Session,
     request: Request,
 ) -> Result<Plan, Failure> {
-    let playbook = session.playbook(&request.playbook)?;
-    let wish = Wish {
-        id: rotation_id(
-            name(&request.mode, &request.playbook),
-            desk.clock.now().wall,
-        ),
-        mode: request.mode,
-        sites: request.sites,
-        options: request.options,
-        actor: desk.user(),
-        reason: request.reason,
-    };
-    Ok(Box::pin(session.plan(wish, &playbook, request.source)).await?)
-}
-
-/// What its rotation is called after: the playbook, or what a person does by hand.
-pub(super) fn name<'a>(mode: &Mode, playbook: &'a PlaybookName) -> &'a str {
-    match mode {
-        Mode::Rotate => playbook.as_str(),
-        Mode::Rebuild => "rebuild",
-        Mode::Restore { .. } => "restore",
-        Mode::Recover => "recover",
-        Mode::Withdraw => "withdraw",
-        Mode::Cordon { cordoned: true } => "cordon",
-        Mode::Cordon { cordoned: false } => "uncordon",
-        Mode::TakeOver => "take-over",
-    }
+    let id = rotation_id(request.name(), desk.clock.now().wall);
+    Ok(Box::pin(session.plan(request, id, desk.user())).await?)
 }
 
 /// Runs a plan and says how it ended.

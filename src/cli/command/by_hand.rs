@@ -5,9 +5,8 @@ use super::super::args::{Because, Yes};
 use super::super::desk::{Desk, known_site};
 use super::super::failure::Outcome;
 use super::super::follow::Until;
-use super::act::{self, Request};
+use super::act;
 use crate::api::wire::Command;
-use crate::coordinator::plan::{Mode, Options};
 use crate::model::id::SiteName;
 
 /// Takes a site out of DNS and holds it out; its containers are left alone
@@ -66,73 +65,91 @@ pub(crate) struct Uncordon {
 }
 
 pub(crate) async fn withdraw(desk: &Desk, args: &Withdraw) -> Outcome {
-    let reason = args.because.reason.clone();
-    let request = Request {
-        options: Options {
-            below_floor: args.below_floor,
-            ..Options::default()
-        },
-        ..Request::of(&args.site, Mode::Withdraw, Some(reason.clone()))
-    };
     let command = Command::Withdraw {
         site: args.site.clone(),
-        reason,
+        reason: args.because.reason.clone(),
         below_floor: args.below_floor,
     };
     let question = format!("Take {} out of DNS?", args.site);
-    one(desk, request, command, args.because.yes, &question).await
+    let until = Until::Visited(args.site.clone());
+    let asked = Asked {
+        what: "withdraw",
+        site: &args.site,
+        command,
+        until,
+        yes: args.because.yes,
+    };
+    asked.act(desk, &question).await
 }
 
 pub(crate) async fn restore(desk: &Desk, args: &Restore) -> Outcome {
-    let mode = Mode::Restore {
-        unverified: args.unverified,
-    };
-    let request = Request::of(&args.site, mode, args.reason.clone());
     let command = Command::Restore {
         site: args.site.clone(),
         reason: args.reason.clone().unwrap_or_default(),
         unverified: args.unverified,
     };
     let question = format!("Put {} back into DNS?", args.site);
-    one(desk, request, command, args.yes, &question).await
+    let until = Until::Visited(args.site.clone());
+    let asked = Asked {
+        what: "restore",
+        site: &args.site,
+        command,
+        until,
+        yes: args.yes,
+    };
+    asked.act(desk, &question).await
 }
 
 pub(crate) async fn cordon(desk: &Desk, args: &Cordon) -> Outcome {
     let (site, reason) = (args.site.clone(), args.because.reason.clone());
-    let mode = Mode::Cordon { cordoned: true };
-    let request = Request::of(&site, mode, Some(reason.clone()));
     let question = format!("Let rotations skip {site}?");
-    let command = Command::Cordon { site, reason };
-    one(desk, request, command, args.because.yes, &question).await
+    let asked = Asked {
+        what: "cordon",
+        site: &args.site,
+        until: Until::Cordoned {
+            site: site.clone(),
+            cordoned: true,
+        },
+        command: Command::Cordon { site, reason },
+        yes: args.because.yes,
+    };
+    asked.act(desk, &question).await
 }
 
 pub(crate) async fn uncordon(desk: &Desk, args: &Uncordon) -> Outcome {
     let (site, reason) = (args.site.clone(), args.because.reason.clone());
-    let mode = Mode::Cordon { cordoned: false };
-    let request = Request::of(&site, mode, Some(reason.clone()));
     let question = format!("Let rotations visit {site} again?");
-    let command = Command::Uncordon { site, reason };
-    one(desk, request, command, args.because.yes, &question).await
+    let asked = Asked {
+        what: "uncordon",
+        site: &args.site,
+        until: Until::Cordoned {
+            site: site.clone(),
+            cordoned: false,
+        },
+        command: Command::Uncordon { site, reason },
+        yes: args.because.yes,
+    };
+    asked.act(desk, &question).await
 }
 
-async fn one(desk: &Desk, request: Request, command: Command, yes: Yes, question: &str) -> Outcome {
-    let site = request.sites.iter().flatten().next().cloned();
-    let site = site.expect("these requests name their site");
-    known_site(&desk.load()?.fleet, &site)?;
-    let visited = Until::Visited(site.clone());
-    let listed = |cordoned| Until::Cordoned {
-        site: site.clone(),
-        cordoned,
-    };
-    let (what, until) = match request.mode {
-        Mode::Withdraw => ("withdraw", visited),
-        Mode::Restore { .. } => ("restore", visited),
-        Mode::Cordon { cordoned: true } => ("cordon", listed(true)),
-        Mode::Cordon { cordoned: false } => ("uncordon", listed(false)),
-        Mode::Rotate | Mode::Rebuild | Mode::Recover | Mode::TakeOver => ("visit", visited),
-    };
-    if let Some(exit) = act::pass_on(desk, format!("{what} {site}"), &command, until).await? {
-        return Ok(exit);
+/// What is asked about one site, and when it is done.
+struct Asked<'a> {
+    what: &'a str,
+    site: &'a SiteName,
+    command: Command,
+    until: Until,
+    yes: Yes,
+}
+
+impl Asked<'_> {
+    /// By the coordinator that runs, else here.
+    async fn act(self, desk: &Desk, question: &str) -> Outcome {
+        known_site(&desk.load()?.fleet, self.site)?;
+        let what = format!("{} {}", self.what, self.site);
+        let asked = (what, question, self.yes);
+        if let Some(exit) = act::ask_and_pass_on(desk, asked, &self.command, self.until).await? {
+            return Ok(exit);
+        }
+        act::act(desk, act::request(&self.command)?, self.yes, question).await
     }
-    act::act(desk, request, yes, question).await
 }

@@ -1,5 +1,5 @@
 //! `rebuild`: one site now, sick or not.
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
 
@@ -7,10 +7,9 @@ use super::super::args::Because;
 use super::super::desk::{Desk, known_site};
 use super::super::failure::Outcome;
 use super::super::follow::Until;
-use super::act::{self, Request};
+use super::act;
 use crate::api::wire::{self, Command};
-use crate::coordinator::plan::{Kept, Mode, Options};
-use crate::daemon::survey::ImageSource;
+use crate::daemon::request;
 use crate::model::id::{HostName, SiteName};
 
 /// Destroys and rebuilds one site now; a sick one leaves DNS first
@@ -65,42 +64,24 @@ enum Images {
 pub(crate) async fn run(desk: &Desk, args: &Rebuild) -> Outcome {
     known_site(&desk.load()?.fleet, &args.site)?;
     let (command, until) = (
-        Command::Rebuild(wire_of(args)),
+        Command::Rebuild(wire_of(desk, args)),
         Until::Visited(args.site.clone()),
     );
     let what = format!("rebuild {}", args.site);
-    if let Some(exit) = act::pass_on(desk, what, &command, until).await? {
-        return Ok(exit);
-    }
     let kept = if args.kept { ", kept services too" } else { "" };
     let question = format!(
         "Destroy and rebuild every container of {}{kept}?",
         args.site
     );
-    let request = Request {
-        options: Options {
-            without: args.without.iter().cloned().collect(),
-            without_ns: args.without_ns.iter().copied().collect(),
-            below_floor: args.below_floor,
-            restore: args.restore,
-            kept: match args.kept {
-                true => Kept::Recreated,
-                false => Kept::Stay,
-            },
-            take_over: false,
-            wait_s: act::patience(desk, args.wait),
-        },
-        source: match args.images {
-            None => ImageSource::Registry,
-            Some(Images::Running) => ImageSource::Running,
-            Some(Images::LastGood) => ImageSource::LastGood,
-        },
-        ..Request::of(&args.site, Mode::Rebuild, Some(args.because.reason.clone()))
-    };
+    let asked = (what, question.as_str(), args.because.yes);
+    if let Some(exit) = act::ask_and_pass_on(desk, asked, &command, until).await? {
+        return Ok(exit);
+    }
+    let request = act::request(&command)?;
     act::act(desk, request, args.because.yes, &question).await
 }
 
-fn wire_of(args: &Rebuild) -> wire::Rebuild {
+fn wire_of(desk: &Desk, args: &Rebuild) -> wire::Rebuild {
     wire::Rebuild {
         site: args.site.clone(),
         reason: args.because.reason.clone(),
@@ -113,14 +94,11 @@ fn wire_of(args: &Rebuild) -> wire::Rebuild {
         restore: args.restore,
         below_floor: args.below_floor,
         kept: args.kept,
+        wait: act::patience(desk, args.wait),
     }
 }
 
-/// An address, with port 53 where none is given.
+/// For clap: the mistake is told with the flag that holds it.
 pub(super) fn server(text: &str) -> Result<SocketAddr, String> {
-    let with_port = text.parse::<SocketAddr>();
-    let without = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-    with_port
-        .or_else(|_| without())
-        .map_err(|_| format!("{text:?} is no address: use 10.0.2.53 or 10.0.2.53:53"))
+    request::server(text).map_err(|problem| format!("{}: {}", problem.what, problem.cure))
 }

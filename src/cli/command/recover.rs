@@ -5,10 +5,11 @@ use super::super::args::Yes;
 use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
-use super::act::{self, Request, named};
-use crate::coordinator::plan::{Mode, Options};
-use crate::coordinator::safety::one_marker;
-use crate::daemon::survey::ImageSource;
+use super::super::follow::Until;
+use super::act;
+use crate::api::wire::Command;
+use crate::daemon::Request;
+use crate::daemon::survey::owed;
 use crate::model::id::SiteName;
 
 /// Takes over and brings back every site that the marker calls out
@@ -25,15 +26,23 @@ pub(crate) struct Recover {
 }
 
 pub(crate) async fn run(desk: &Desk, args: &Recover) -> Outcome {
+    let reason = args.reason.clone();
+    let command = Command::Recover {
+        reason: reason.clone(),
+    };
+    let what = "recover".to_owned();
+    let asked = (
+        what,
+        "Take the marker over and bring back what it calls out?",
+        args.yes,
+    );
+    if let Some(exit) = act::ask_and_pass_on(desk, asked, &command, Until::Rotated).await? {
+        return Ok(exit);
+    }
     let loaded = desk.load()?;
     let adapters = desk.adapters(&loaded.fleet)?;
-    let view = adapters.dns.read_primary().await;
-    let view = view.map_err(Failure::unchanged)?;
-    let marker = one_marker(&loaded.fleet, &view);
-    let marker = marker.map_err(|refusal| Failure::unchanged(refusal.problem()))?;
-    let owed: Vec<SiteName> = marker
-        .map(|marker| marker.unavailable().into_iter().collect())
-        .unwrap_or_default();
+    let owed = owed(&adapters.dns, &loaded.fleet).await;
+    let owed = owed.map_err(Failure::unchanged)?;
     if owed.is_empty() {
         desk.output
             .progress("the marker calls no site out: nothing to recover");
@@ -41,16 +50,5 @@ pub(crate) async fn run(desk: &Desk, args: &Recover) -> Outcome {
     }
     let names: Vec<&str> = owed.iter().map(SiteName::as_str).collect();
     let question = format!("Take the marker over and bring back {}?", names.join(", "));
-    let request = Request {
-        mode: Mode::Recover,
-        playbook: named("rebuild"),
-        sites: Some(owed),
-        options: Options {
-            take_over: true,
-            ..Options::default()
-        },
-        reason: args.reason.clone(),
-        source: ImageSource::Registry,
-    };
-    act::act(desk, request, args.yes, &question).await
+    act::act(desk, Request::recover(owed, reason), args.yes, &question).await
 }

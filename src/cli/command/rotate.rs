@@ -8,12 +8,12 @@ use super::super::confirm::confirm;
 use super::super::desk::{Desk, known_site};
 use super::super::exit::Exit;
 use super::super::failure::Outcome;
-use super::super::follow::{Show, Work, drive};
-use super::act::{self, Request};
+use super::super::follow::{Show, Until, Work, drive};
+use super::act;
 use super::{dry_run, plan, preview};
-use crate::coordinator::plan::{Mode, Options};
+use crate::api::wire::Command;
+use crate::coordinator::plan::Mode;
 use crate::daemon::Session;
-use crate::daemon::survey::ImageSource;
 use crate::model::id::{PlaybookName, SiteName};
 
 /// Visits every site of a playbook: out of DNS, emptied, rebuilt from its images, put back
@@ -55,16 +55,34 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
         let file = args.plan.as_deref();
         return Box::pin(dry_run::run(desk, &args.playbook, &args.site, file)).await;
     }
-    let mut session = desk.session()?;
-    plan::playbook(&session.config, &args.playbook)?;
+    let loaded = desk.load()?;
+    plan::playbook(&loaded, &args.playbook)?;
     for site in &args.site {
-        known_site(&session.config.fleet, site)?;
+        known_site(&loaded.fleet, site)?;
     }
+    let command = Command::Rotate {
+        playbook: args.playbook.clone(),
+        sites: args.site.clone(),
+        reason: None,
+        wait: act::patience(desk, args.wait),
+    };
+    if args.plan.is_none() {
+        let what = format!("rotate {}", args.playbook);
+        let question = format!(
+            "Rotate fleet {} by the playbook {}?",
+            loaded.fleet.name, args.playbook
+        );
+        let asked = (what, question.as_str(), args.yes);
+        if let Some(exit) = act::ask_and_pass_on(desk, asked, &command, Until::Rotated).await? {
+            return Ok(exit);
+        }
+    }
+    let mut session = desk.session()?;
     if session.continues(&args.playbook, &Mode::Rotate) {
         return resume(desk, &mut session, args).await;
     }
     let before = act::settle(desk, &mut session).await?;
-    let plan = act::planned(desk, &session, request(desk, args)).await?;
+    let plan = act::planned(desk, &session, act::request(&command)?).await?;
     if let Some(file) = &args.plan {
         preview::refuse_if_changed(desk, &session, &plan, file).await?;
     }
@@ -87,18 +105,4 @@ async fn resume(desk: &Desk, session: &mut Session, args: &Rotate) -> Outcome {
     Ok(finish.map_or(Exit::Done, |finish| {
         act::ended(desk, &finish, &Mode::Rotate)
     }))
-}
-
-fn request(desk: &Desk, args: &Rotate) -> Request {
-    Request {
-        mode: Mode::Rotate,
-        playbook: args.playbook.clone(),
-        sites: (!args.site.is_empty()).then(|| args.site.clone()),
-        options: Options {
-            wait_s: act::patience(desk, args.wait),
-            ..Options::default()
-        },
-        reason: None,
-        source: ImageSource::Registry,
-    }
 }

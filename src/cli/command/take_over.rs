@@ -4,9 +4,9 @@ use clap::Args;
 use super::super::args::Because;
 use super::super::desk::Desk;
 use super::super::failure::Outcome;
-use super::act::{self, Request, named};
-use crate::coordinator::plan::{Mode, Options};
-use crate::daemon::survey::ImageSource;
+use super::super::follow::Until;
+use super::act;
+use crate::api::wire::Command;
 
 /// Takes the marker of another coordinator over at once
 ///
@@ -19,17 +19,17 @@ pub(crate) struct TakeOver {
 }
 
 pub(crate) async fn run(desk: &Desk, args: &TakeOver) -> Outcome {
-    let request = Request {
-        mode: Mode::TakeOver,
-        playbook: named("rebuild"),
-        sites: Some(Vec::new()),
-        options: Options {
-            take_over: true,
-            ..Options::default()
-        },
-        reason: Some(args.because.reason.clone()),
-        source: ImageSource::LastGood,
-    };
+    let reason = args.because.reason.clone();
+    let command = Command::TakeOver { reason };
+    let what = "take-over".to_owned();
+    let asked = (
+        what,
+        "Take the marker over, whoever holds it?",
+        args.because.yes,
+    );
+    if let Some(exit) = act::ask_and_pass_on(desk, asked, &command, Until::Rotated).await? {
+        return Ok(exit);
+    }
     let question = "Take the marker over, whoever holds it?";
-    act::act(desk, request, args.because.yes, question).await
+    act::act(desk, act::request(&command)?, args.because.yes, question).await
 }

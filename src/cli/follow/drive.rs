@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -14,7 +14,7 @@ use crate::cli::failure::{Failure, Said};
 use crate::coordinator::input::Command;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::State;
-use crate::daemon::{Ask, Finish, Notice, RunError, Session};
+use crate::daemon::{Ask, Ears, Finish, Notice, RunError, Session, stop};
 use crate::model::fleet::Fleet;
 
 /// What is to be run.
@@ -48,13 +48,17 @@ pub(crate) async fn drive(
     };
     let (notices, mut heard) = mpsc::unbounded_channel();
     let (asks, mut asked) = mpsc::channel(8);
-    let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| {
-        let what = format!("the system gives no signals: {error}");
-        Failure::new(Exit::Fault, what, "try again")
-    })?;
+    let mut interrupts = signals(SignalKind::interrupt())?;
+    let mut terminations = signals(SignalKind::terminate())?;
+    let mut control = session.listen().await;
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut run = Box::pin(run(session, work, notices, &mut asked));
+    let ears = Ears {
+        control: &mut control,
+        notices,
+        asks: &mut asked,
+    };
+    let mut run = Box::pin(run(session, work, ears));
     let result = loop {
         tokio::select! {
             biased;
@@ -66,6 +70,7 @@ pub(crate) async fn drive(
                     return Err(Failure { exit: Exit::Interrupted, said: Said::Nothing });
                 }
             }
+            _ = terminations.recv() => watch.terminated(&asks, &show),
             _ = ticks.tick() => show.tick(&watch.narrator, &watch.latest, desk.clock.now()),
         }
     };
@@ -79,15 +84,19 @@ pub(crate) async fn drive(
 async fn run(
     session: &mut Session,
     work: Work,
-    notices: mpsc::UnboundedSender<Notice>,
-    asks: &mut mpsc::Receiver<Ask>,
+    ears: Ears<'_>,
 ) -> Result<Option<Finish>, RunError> {
     match work {
-        Work::Begin(plan) => Box::pin(session.begin(*plan, notices, asks))
-            .await
-            .map(Some),
-        Work::Resume { supersede } => Box::pin(session.resume(supersede, notices, asks)).await,
+        Work::Begin(plan) => Box::pin(session.begin(*plan, ears)).await.map(Some),
+        Work::Resume { supersede } => Box::pin(session.resume(supersede, ears)).await,
     }
+}
+
+pub(crate) fn signals(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        let what = format!("the system gives no signals: {error}");
+        Failure::new(Exit::Fault, what, "try again")
+    })
 }
 
 struct Watch<'a> {
@@ -111,6 +120,17 @@ impl Watch<'_> {
         if let Some(line) = self.narrator.tell(&self.fleet, event, before, after, *at) {
             show.line(&line, self.desk.clock.now());
         }
+    }
+
+    /// Whoever manages services wants this process to end: what is out of DNS is finished, nothing
+    /// further begins, and the next start goes on.
+    fn terminated(&self, asks: &mpsc::Sender<Ask>, show: &Show) {
+        show.say("SIGTERM: this process ends as soon as no site is out; the next start goes on.");
+        show.say(&standing(&self.latest));
+        drop(asks.try_send(Ask {
+            command: stop(),
+            reply: None,
+        }));
     }
 
     /// Ctrl-C: the first asks for an abort, the second ends the process (`true`).

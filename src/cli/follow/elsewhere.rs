@@ -29,8 +29,12 @@ pub(crate) enum Until {
     Visited(SiteName),
     /// The marker's list of cordoned sites has the site, or has it no more.
     Cordoned { site: SiteName, cordoned: bool },
-    /// The rotation has ended.
+    /// The rotation has ended: however it did.
     Ended,
+    /// The rotation that was asked for has ended.
+    Rotated,
+    /// At once: it was taken.
+    Taken,
 }
 
 /// Whoever took a wish, and what is heard of it.
@@ -43,6 +47,9 @@ pub(crate) struct Elsewhere<'a> {
     asked: Timestamp,
     heard: u64,
     has_begun: bool,
+    /// What the visits so far make of the exit code.
+    so_far: Exit,
+    has_changed: bool,
 }
 
 impl<'a> Elsewhere<'a> {
@@ -60,6 +67,8 @@ impl<'a> Elsewhere<'a> {
             asked: desk.clock.now().wall,
             heard: 0,
             has_begun: false,
+            so_far: Exit::Done,
+            has_changed: false,
         }
     }
 
@@ -91,8 +100,11 @@ impl<'a> Elsewhere<'a> {
                 let (site, cordoned) = (site.clone(), *cordoned);
                 self.cordoned(&site, cordoned).await
             }
-            (Until::Visited(_) | Until::Ended, Some(watch)) => self.follow(watch, rotation).await,
-            (Until::Visited(_) | Until::Ended, None) => self.remembered(rotation),
+            (Until::Taken, _) => Ok(Exit::Done),
+            (Until::Visited(_) | Until::Ended | Until::Rotated, Some(watch)) => {
+                self.follow(watch, rotation).await
+            }
+            (Until::Visited(_) | Until::Ended | Until::Rotated, None) => self.remembered(rotation),
         }?;
         Ok(Some(exit))
     }
@@ -158,7 +170,8 @@ impl<'a> Elsewhere<'a> {
         }
         match &self.until {
             Until::Ended => line.public.is_end().then_some(Ok(Exit::Done)),
-            Until::Cordoned { .. } => None,
+            Until::Cordoned { .. } | Until::Taken => None,
+            Until::Rotated => self.rotated(&line.public).map(Ok),
             Until::Visited(site) if line.public.is_end() => Some(match self.has_begun {
                 true => Ok(Exit::Attention),
                 false => Err(Failure::new(
@@ -172,6 +185,33 @@ impl<'a> Elsewhere<'a> {
                 ended(&line.public).map(Ok)
             }
             Until::Visited(_) => None,
+        }
+    }
+
+    /// How the rotation that was asked for ended, once it has.
+    fn rotated(&mut self, public: &Public) -> Option<Exit> {
+        self.has_changed |= changes(public);
+        if let Public::SiteSkipped { .. } = public {
+            // A night that skipped a site needs a person.
+            self.so_far = self.so_far.worse(Exit::Attention);
+        } else if let Some(exit) = ended(public) {
+            self.so_far = self.so_far.worse(exit);
+        }
+        if let Public::RotationHalted { .. } = public {
+            return Some(self.stopped(Exit::Refused));
+        }
+        if let Public::RotationAborted { .. } = public {
+            return Some(self.stopped(Exit::Later));
+        }
+        public.is_end().then_some(self.so_far)
+    }
+
+    /// The rotation stopped before its end.
+    fn stopped(&self, unchanged: Exit) -> Exit {
+        if self.has_changed || self.so_far == Exit::Attention {
+            Exit::Attention
+        } else {
+            unchanged
         }
     }
 
@@ -251,6 +291,14 @@ fn in_hand(site: &SiteStatus) -> String {
     let why = site.why.as_ref();
     let why = why.map_or(String::new(), |why| format!(", {why}"));
     format!("{}: {state}{why}", site.name)
+}
+
+/// Whether something is otherwise than before.
+fn changes(public: &Public) -> bool {
+    matches!(
+        public,
+        Public::Withdrawn { .. } | Public::Recreated { .. } | Public::Restored { .. }
+    )
 }
 
 /// How a visit ended, where this line says so.

@@ -7,7 +7,7 @@ mod night;
 mod show;
 pub(crate) mod words;
 
-pub(crate) use drive::{Work, drive};
+pub(crate) use drive::{Work, drive, signals};
 pub(crate) use elsewhere::{Elsewhere, Until};
 pub(crate) use night::Night;
 pub(crate) use show::Show;

@@ -1,4 +1,6 @@
 //! `[schedule]`: when a playbook runs by itself.
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde_spanned::Spanned;
 
@@ -7,11 +9,15 @@ use super::super::table::Table;
 use crate::model::cron::{Cron, CronError};
 use crate::model::playbook::Schedule;
 
+/// A machine that is started again is back within this time, most often.
+const CATCH_UP: Duration = Duration::from_secs(3600);
+
 pub(super) fn read_schedule(mut table: Table<'_>, findings: &mut Findings) -> Option<Schedule> {
     let cron: Option<Spanned<String>> = table.required("cron", "\"0 3 * * *\"", findings);
     let timezone: Option<Spanned<String>> =
         table.required("timezone", "\"Europe/Berlin\"", findings);
     let finish_by = table.optional("finish_by", findings);
+    let catch_up = table.optional("catch_up", findings);
     table.finish(findings);
     let (cron, timezone) = (cron?, timezone?);
     let zone = check_timezone(&timezone, findings);
@@ -20,6 +26,7 @@ pub(super) fn read_schedule(mut table: Table<'_>, findings: &mut Findings) -> Op
     Some(Schedule {
         cron: cron?,
         finish_by,
+        catch_up: catch_up.unwrap_or(CATCH_UP),
     })
 }
 

@@ -1,0 +1,72 @@
+//! What a question from the socket means while no rotation runs.
+use super::super::control;
+use super::super::request::Request;
+use super::super::session::Session;
+use super::super::survey::owed;
+use super::problem_of;
+use crate::api::conversation::Answer;
+use crate::api::wire::{Command as Wanted, Refusal, Reply};
+use crate::coordinator::outcome::Problem;
+
+pub(super) enum Meant {
+    Status,
+    Watch,
+    /// A rotation, once it is planned.
+    Begin(Box<Request>),
+    /// There is nothing to be done; this says so.
+    Nothing(Answer),
+}
+
+pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
+    match wanted {
+        Wanted::Status {} => Meant::Status,
+        Wanted::Watch {} => Meant::Watch,
+        Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {
+            Meant::Nothing(control::none_runs())
+        }
+        Wanted::Retry { reason } => match session.retried(reason.clone()) {
+            Ok(Some(request)) => Meant::Begin(Box::new(request)),
+            Ok(None) => nothing("the last rotation completed every site"),
+            Err(error) => match problem_of(error) {
+                Ok(problem) => refused(problem),
+                Err(error) => refused(Problem {
+                    what: error.to_string(),
+                    cure: "see the log of the coordinator".to_owned(),
+                    is_transient: true,
+                }),
+            },
+        },
+        Wanted::Recover { reason } => {
+            match owed(&session.adapters.dns, &session.config.fleet).await {
+                Ok(owed) if owed.is_empty() => nothing("the marker calls no site out"),
+                Ok(owed) => Meant::Begin(Box::new(Request::recover(owed, reason.clone()))),
+                Err(problem) => refused(problem),
+            }
+        }
+        Wanted::Rotate { .. }
+        | Wanted::Rebuild(_)
+        | Wanted::Withdraw { .. }
+        | Wanted::Restore { .. }
+        | Wanted::Cordon { .. }
+        | Wanted::Uncordon { .. }
+        | Wanted::TakeOver { .. } => match Request::of_words(wanted) {
+            Some(Ok(request)) => Meant::Begin(Box::new(request)),
+            Some(Err(problem)) => refused(problem),
+            None => Meant::Nothing(control::none_runs()),
+        },
+    }
+}
+
+/// All is done already: no fault of whoever asks.
+fn nothing(why: &str) -> Meant {
+    Meant::Nothing(Answer::Reply(Reply::Refused(Refusal {
+        rule: "nothing to do".to_owned(),
+        what: format!("nothing to do: {why}"),
+        cure: "see `cleanslate status`".to_owned(),
+        exit: 0,
+    })))
+}
+
+fn refused(problem: Problem) -> Meant {
+    Meant::Nothing(control::reply(Err(problem)))
+}

@@ -1,0 +1,388 @@
+//! The coordinator: one process that owns a fleet for months. It takes up what was interrupted,
+//! runs what is planned and what is asked, one rotation at a time, and tells how things stand.
+mod asked;
+mod clockwork;
+mod supervisor;
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::control::{self, Control};
+use super::journal::JournalError;
+use super::night::{Ask, Finish, Notice, RunError, stop};
+use super::request::Request;
+use super::schedule::{Due, Run, Timetable, Verdict};
+use super::session::{Ears, OpenError, Session, rotation_id};
+use super::{past, status};
+use crate::api::conversation::{Answer, Asked};
+use crate::coordinator::outcome::Problem;
+use crate::coordinator::plan::Plan;
+use crate::model::time::span;
+use clockwork::Clockwork;
+use supervisor::Supervisor;
+
+/// What whoever owns the process says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The configuration is read anew.
+    Reload,
+    /// It ends, as soon as no site is out by its own doing.
+    Stop,
+}
+
+/// Something for whoever reads the log, beside the lines of rotations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub what: String,
+    /// What to do about it, where a person is needed.
+    pub cure: Option<String>,
+}
+
+/// How often it is seen whether a run is due, and whoever supervises the process hears that it
+/// lives.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a rotation of the schedule waits for another holder's marker: until it may be taken
+/// over, and a little more.
+const PATIENCE: Duration = Duration::from_secs(35 * 60);
+
+/// The actor of what the schedule begins.
+const SCHEDULE: &str = "schedule";
+
+/// A process that coordinates a fleet.
+pub struct Server {
+    session: Session,
+    control: Control,
+    orders: mpsc::Receiver<Order>,
+    notes: mpsc::UnboundedSender<Note>,
+    clockwork: Clockwork,
+    supervisor: Supervisor,
+    has_to_stop: bool,
+    has_to_reload: bool,
+}
+
+/// What is to be done next.
+enum Next {
+    Due(Due),
+    Asked(Asked),
+    Nothing,
+}
+
+/// What is driven.
+enum Work {
+    Begin(Box<Plan>),
+    Resume { supersede: bool },
+}
+
+impl Server {
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn new(
+        mut session: Session,
+        control: Control,
+        orders: mpsc::Receiver<Order>,
+        notes: mpsc::UnboundedSender<Note>,
+    ) -> Result<Server, RunError> {
+        let now = session.clock().now().wall;
+        let table = Timetable::of(&session.config.playbooks, &session.config.fleet.freezes);
+        let clockwork = Clockwork::new(table, &mut session.store, now);
+        Ok(Server {
+            clockwork: clockwork.map_err(JournalError::Store)?,
+            supervisor: Supervisor::from_environment(),
+            session,
+            control,
+            orders,
+            notes,
+            has_to_stop: false,
+            has_to_reload: false,
+        })
+    }
+
+    /// Serves until it is told to end.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`]: nothing more is done where nothing can be written down.
+    pub async fn run(mut self) -> Result<(), RunError> {
+        self.supervisor.is_ready();
+        self.take_up().await?;
+        while !self.has_to_stop {
+            if std::mem::take(&mut self.has_to_reload) {
+                self.reload()?;
+            }
+            match self.next().await {
+                Next::Due(due) => self.settle(due).await?,
+                Next::Asked(asked) => self.answer(asked).await?,
+                Next::Nothing => {}
+            }
+        }
+        self.supervisor.is_stopping();
+        Ok(())
+    }
+
+    /// What an earlier process left goes on, or is brought to safety: before anything else.
+    async fn take_up(&mut self) -> Result<(), RunError> {
+        let Some(interrupted) = self.session.interrupted() else {
+            return Ok(());
+        };
+        let goes_on = self
+            .session
+            .continues(&interrupted.playbook, &interrupted.mode);
+        let fate = if goes_on {
+            "it goes on"
+        } else {
+            "what it left is brought to safety"
+        };
+        self.note(format!("{} was interrupted: {fate}", interrupted.rotation));
+        let work = Work::Resume {
+            supersede: !goes_on,
+        };
+        self.drive(work).await.map(drop)
+    }
+
+    /// Waits for the clock, a question or an order.
+    async fn next(&mut self) -> Next {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => {
+                    self.hear(order.as_ref());
+                    return Next::Nothing;
+                }
+                asked = self.control.next() => return Next::Asked(asked),
+                _ = ticks.tick() => {
+                    let now = self.session.clock().now().wall;
+                    self.supervisor.lives(|| self.clockwork.told(now));
+                    if let Some(due) = self.clockwork.due(now) {
+                        return Next::Due(due);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nobody gives orders any more only when the process is ending.
+    fn hear(&mut self, order: Option<&Order>) {
+        match order {
+            Some(Order::Reload) => self.has_to_reload = true,
+            Some(Order::Stop) | None => self.has_to_stop = true,
+        }
+    }
+
+    /// A run whose time has come begins, or is told and left behind.
+    async fn settle(&mut self, due: Due) -> Result<(), RunError> {
+        let Due {
+            run,
+            overtaken,
+            verdict,
+        } = due;
+        if overtaken > 0 {
+            let runs = if overtaken == 1 { "run" } else { "runs" };
+            self.note(format!(
+                "{overtaken} earlier {runs} of {} did not begin",
+                run.playbook
+            ));
+        }
+        match verdict {
+            Verdict::Begins => self.begin_run(&run).await,
+            Verdict::Frozen { reason } => {
+                self.note(format!("{}: frozen: {reason}", run.rotation()));
+                self.leave_behind(&run)
+            }
+            Verdict::Missed { late } => {
+                let late = span(Duration::try_from(late).unwrap_or_default());
+                let cure = format!("cleanslate rotate {}", run.playbook);
+                self.warn(
+                    format!("{} did not begin in time: {late} late", run.rotation()),
+                    cure,
+                );
+                self.leave_behind(&run)
+            }
+        }
+    }
+
+    async fn begin_run(&mut self, run: &Run) -> Result<(), RunError> {
+        let id = run.rotation();
+        let rotations = self.session.store.rotations();
+        let rotations = rotations.map_err(JournalError::Store)?;
+        if rotations.iter().any(|span| span.rotation == id) {
+            return self.leave_behind(run);
+        }
+        let mut request = Request::rotate(&run.playbook, None);
+        request.options.wait_s = PATIENCE.as_secs();
+        let planned = Box::pin(self.session.plan(request, id.clone(), SCHEDULE.to_owned()));
+        match planned.await {
+            Ok(plan) => {
+                self.drive(Work::Begin(Box::new(plan))).await?;
+                self.leave_behind(run)
+            }
+            Err(error) => {
+                let problem = problem_of(error)?;
+                let now = self.session.clock().now().wall;
+                if self.clockwork.postpone(&problem.what, now) {
+                    let what = format!("{id} cannot begin yet: {}", problem.what);
+                    self.warn(what, problem.cure);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn leave_behind(&mut self, run: &Run) -> Result<(), RunError> {
+        let store = &mut self.session.store;
+        let settled = self.clockwork.settle(store, run);
+        settled.map_err(|error| JournalError::Store(error).into())
+    }
+
+    /// Somebody asks for something while no rotation runs.
+    async fn answer(&mut self, asked: Asked) -> Result<(), RunError> {
+        let Asked {
+            command,
+            actor,
+            answer,
+        } = asked;
+        match asked::meant(&self.session, &command).await {
+            asked::Meant::Status => self.answer_status(answer),
+            asked::Meant::Watch => {
+                drop(answer.send(self.control.watch()));
+                Ok(())
+            }
+            asked::Meant::Nothing(reply) => {
+                drop(answer.send(reply));
+                Ok(())
+            }
+            asked::Meant::Begin(request) => {
+                let now = self.session.clock().now().wall;
+                let id = rotation_id(request.name(), now);
+                match Box::pin(self.session.plan(*request, id, actor.user)).await {
+                    Ok(plan) => {
+                        self.control.promise(answer);
+                        self.drive(Work::Begin(Box::new(plan))).await.map(drop)
+                    }
+                    Err(error) => {
+                        let problem = problem_of(error)?;
+                        drop(answer.send(control::reply(Err(problem))));
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer_status(&self, answer: oneshot::Sender<Answer>) -> Result<(), RunError> {
+        let store = &self.session.store;
+        let known = status::Known {
+            state: Some(self.session.state().clone()),
+            holder: Some(store.holder().map_err(JournalError::Store)?),
+            ends: past::last_ends(store)?,
+            is_live: true,
+        };
+        let (adapters, clock) = (self.session.adapters.clone(), self.session.clock());
+        control::answer_status(adapters, known, clock, answer);
+        Ok(())
+    }
+
+    /// Drives a rotation to its end, or to where the process may stop. What keeps it from beginning
+    /// is told to whoever asked, and in the log.
+    async fn drive(&mut self, work: Work) -> Result<Option<Finish>, RunError> {
+        let (notices, mut heard) = mpsc::unbounded_channel::<Notice>();
+        let (asks, mut asked) = mpsc::channel(8);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ears = Ears {
+            control: &mut self.control,
+            notices,
+            asks: &mut asked,
+        };
+        let session = &mut self.session;
+        let mut run = Box::pin(async move {
+            match work {
+                Work::Begin(plan) => session.begin(*plan, ears).await.map(Some),
+                Work::Resume { supersede } => session.resume(supersede, ears).await,
+            }
+        });
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut run => break result,
+                Some(notice) = heard.recv() => self.supervisor.sees(&notice),
+                order = self.orders.recv() => match order {
+                    Some(Order::Reload) => self.has_to_reload = true,
+                    Some(Order::Stop) | None if self.has_to_stop => {}
+                    Some(Order::Stop) | None => {
+                        self.has_to_stop = true;
+                        self.supervisor.is_stopping();
+                        // A full channel: it is told already.
+                        drop(asks.try_send(Ask { command: stop(), reply: None }));
+                    }
+                },
+                _ = ticks.tick() => self.supervisor.lives_on(),
+            }
+        };
+        drop(run);
+        self.supervisor.rests();
+        match result {
+            Ok(finish) => Ok(finish),
+            Err(RunError::Stopped) => {
+                self.note("stopped between two steps: the next start goes on".to_owned());
+                Ok(None)
+            }
+            Err(error) => {
+                let problem = problem_of(error)?;
+                self.warn(problem.what.clone(), problem.cure.clone());
+                self.control.keep_promise(Err(problem));
+                Ok(None)
+            }
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), RunError> {
+        self.supervisor.is_reloading();
+        match self.session.reload() {
+            Ok(()) => {
+                let config = &self.session.config;
+                let table = Timetable::of(&config.playbooks, &config.fleet.freezes);
+                let now = self.session.clock().now().wall;
+                let clockwork = Clockwork::new(table, &mut self.session.store, now);
+                self.clockwork = clockwork.map_err(JournalError::Store)?;
+                self.note("the configuration was read anew".to_owned());
+            }
+            Err(error) => {
+                let what = match &error {
+                    OpenError::Config(report) => report.to_string(),
+                    OpenError::Store(_) | OpenError::Journal(_) | OpenError::Adapters(_) => {
+                        error.to_string()
+                    }
+                };
+                let cure = "mend it and reload: the configuration that was read before stays";
+                self.warn(
+                    format!("the configuration is wrong: {what}"),
+                    cure.to_owned(),
+                );
+            }
+        }
+        self.supervisor.is_ready();
+        Ok(())
+    }
+
+    fn note(&self, what: String) {
+        // Nobody listens any more only when the process is ending.
+        drop(self.notes.send(Note { what, cure: None }));
+    }
+
+    fn warn(&self, what: String, cure: String) {
+        let cure = Some(cure);
+        drop(self.notes.send(Note { what, cure }));
+    }
+}
+
+/// What a person can do something about; a journal that cannot be written ends the process.
+fn problem_of(error: RunError) -> Result<Problem, RunError> {
+    match error {
+        RunError::Refused(problem) | RunError::Unknown(problem) => Ok(problem),
+        RunError::Blocked(blocked) => Ok(blocked.problem()),
+        error @ (RunError::Journal(_) | RunError::Stopped) => Err(error),
+    }
+}
