@@ -15,7 +15,7 @@ use crate::config::{self, Loaded};
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
 use crate::daemon::clock::Clock;
-use crate::daemon::{Paths, Session};
+use crate::daemon::{Paths, Session, Supervised};
 use crate::model::fleet::Fleet;
 use crate::model::id::SiteName;
 use crate::model::text::Secret;
@@ -108,6 +108,14 @@ impl Desk {
             .or_else(|| Some(self.path("HOME")?.join(".local/state")))
             .unwrap_or_default()
             .join("cleanslate")
+    }
+
+    /// Whoever supervises this process, if somebody does.
+    pub(crate) fn supervised(&self) -> Supervised {
+        Supervised {
+            socket: self.path("NOTIFY_SOCKET").map(PathBuf::into_os_string),
+            has_watchdog: self.path("WATCHDOG_USEC").is_some(),
+        }
     }
 
     fn docker_config(&self) -> Option<PathBuf> {

@@ -32,7 +32,7 @@ pub(crate) fn advance(state: &State, ctx: &Context<'_>, now: Now) -> Vec<Event> 
             }
         }
     }
-    let next = next_visit(state, ctx, rotation).or_else(|| ended(state, rotation));
+    let next = next_visit(state, ctx, rotation, now).or_else(|| ended(state, rotation));
     next.or_else(|| lane::begin(state)).into_iter().collect()
 }
 
@@ -88,7 +88,7 @@ fn pause_over(pause: &Pause) -> Event {
 }
 
 /// A wave's sites begin together, and the next wave when all of them have ended.
-fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation) -> Option<Event> {
+fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation, now: Now) -> Option<Event> {
     if !rotation.has_acquired || state.held().is_none() || rotation.is_ending() {
         return None;
     }
@@ -112,6 +112,19 @@ fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation) -> Option<E
             site: site.clone(),
             end: VisitEnd::Skipped,
             problem: Some(refusal.problem()),
+        });
+    }
+    // What is out serves nobody: it is brought back whatever the time.
+    let deadline = plan
+        .options
+        .deadline
+        .as_ref()
+        .filter(|_| !state.is_owed(site));
+    if let Some(problem) = deadline.and_then(|deadline| deadline.too_late(site, now.wall)) {
+        return Some(Event::VisitEnded {
+            site: site.clone(),
+            end: VisitEnd::Skipped,
+            problem: Some(problem),
         });
     }
     Some(Event::VisitStarted {

@@ -54,6 +54,11 @@ impl Control {
         }
     }
 
+    /// Whether anybody can ask something.
+    pub fn is_open(&self) -> bool {
+        self.serving.is_some()
+    }
+
     /// Every event line from now on.
     pub fn lines(&self) -> broadcast::Receiver<Arc<str>> {
         self.lines.subscribe()

@@ -20,5 +20,5 @@ pub use control::Control;
 pub use journal::JournalError;
 pub use night::{Ask, Finish, Notice, RunError, stop};
 pub use request::Request;
-pub use serve::{Note, Order, Server};
+pub use serve::{Note, Order, Server, Supervised};
 pub use session::{Ears, Interrupted, OpenError, Paths, SOCKET, Session, rotation_id, ttl_high};

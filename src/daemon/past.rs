@@ -244,6 +244,26 @@ pub fn planned(event: &Event) -> Option<&Plan> {
     None
 }
 
+/// The sites that a rotation left for want of time, in its order.
+pub(super) fn carried_over(events: &[(Event, Now)]) -> Vec<SiteName> {
+    let plan = events.iter().find_map(|(event, _)| planned(event));
+    let Some(deadline) = plan.and_then(|plan| plan.options.deadline.as_ref()) else {
+        return Vec::new();
+    };
+    let carried = events.iter().filter_map(|(event, at)| {
+        let Event::VisitEnded {
+            site,
+            end: VisitEnd::Skipped,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        deadline.too_late(site, at.wall).map(|_| site.clone())
+    });
+    carried.collect()
+}
+
 /// The sites that the rotation was to visit, by its plan or as it was asked meanwhile, and whose
 /// last visit did not complete.
 pub(super) fn left(events: &[(Event, Now)]) -> Vec<SiteName> {

@@ -23,6 +23,13 @@ impl Run {
         text.parse()
             .expect("a playbook's name, digits and letters make a rotation id")
     }
+
+    /// Whether a rotation is a run of this playbook's schedule.
+    pub fn is_of(rotation: &RotationId, playbook: &PlaybookName) -> bool {
+        let name = rotation.as_str().strip_suffix("-cron");
+        let name = name.and_then(|name| name.rsplit_once('-'));
+        name.is_some_and(|(name, _)| name == playbook.as_str())
+    }
 }
 
 /// The last run of a playbook that is not in the future, and not settled.
@@ -179,6 +186,7 @@ mod tests {
             assert_eq!(due.overtaken, 0);
             let id = due.run.rotation().to_string();
             assert_eq!(id, "nightly-20261121T020000-cron");
+            assert!(Run::is_of(&due.run.rotation(), &due.run.playbook));
         }
         assert_eq!(of("2026-11-21T02:00:00Z", "2026-11-21T02:00:59Z"), None);
     }

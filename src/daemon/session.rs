@@ -13,9 +13,11 @@ use super::journal::{self, JournalError};
 use super::night::{Ask, Finish, Night, Notice, RunError};
 use super::past::{self, Past, ROOT};
 use super::request::Request;
+use super::schedule::Run;
 use super::survey::{ImageSource, Observations, observe};
 use crate::config::report::Report;
 use crate::config::{self, Loaded};
+use crate::coordinator::event::Event;
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::Problem;
@@ -24,7 +26,7 @@ use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::{PlaybookName, RotationId, SiteName};
 use crate::model::playbook::Playbook;
-use crate::model::time::Ttl;
+use crate::model::time::{Now, Ttl};
 use crate::store::{Occupant, Reader, Store, StoreError};
 
 /// How long an interrupted rotation may be continued by asking for the same playbook.
@@ -270,6 +272,17 @@ impl Session {
             reason: Some(reason),
             ..Request::rotate(&playbook, Some(left))
         }))
+    }
+
+    /// The facts of the last run of a playbook's schedule; none where there was none.
+    pub(super) fn last_of(&self, playbook: &PlaybookName) -> Result<Vec<(Event, Now)>, RunError> {
+        let rotations = self.store.rotations().map_err(JournalError::Store)?;
+        let is_run = |id: &RotationId| Run::is_of(id, playbook);
+        let last = rotations.iter().rev().find(|span| is_run(&span.rotation));
+        Ok(match last {
+            Some(last) => past::events_of(&self.store, &last.rotation)?,
+            None => Vec::new(),
+        })
     }
 
     /// Reads the configuration anew: it holds from the next rotation on. Where it is wrong, the

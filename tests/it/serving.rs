@@ -1,5 +1,8 @@
 //! The coordinator: nights by themselves, what is asked of it, and how it ends.
 
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -144,22 +147,112 @@ fn a_paused_night_takes_nothing_away_until_it_is_resumed() -> Result<()> {
 }
 
 #[test]
-fn a_wrong_configuration_leaves_the_one_that_was_read_before() -> Result<()> {
+fn whoever_supervises_it_hears_that_it_is_ready_alive_and_what_it_reads() -> Result<()> {
     let (lab, _) = two_sites()?;
-    let server = serve(&lab)?;
-    await_socket(&lab)?;
+    let path = lab.dir.join("notify.sock");
+    let heard = listening(&path)?;
+    let mut command = lab.cleanslate(&["serve", "--json"]);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "4000000");
+    let server = Run::of(&lab, &mut command, "serve, supervised")?;
+    await_said(&heard, "READY=1")?;
+    await_said(&heard, "STATUS=idle: nothing runs by itself")?;
+    for _ in 0..3 {
+        await_said(&heard, "WATCHDOG=1")?;
+    }
+    // A wrong configuration leaves the one that was read before.
     edit(&lab, "site.toml", "channels = ", "chanels = 1\nchannels = ")?;
     server.signal("HUP")?;
-    std::thread::sleep(Duration::from_secs(1));
+    await_said(&heard, "RELOADING=1")?;
+    await_said(&heard, "READY=1")?;
     edit(&lab, "site.toml", "chanels = 1\n", "")?;
     run(&lab, &["rebuild", "fra", "--reason", "still here"])?.expect(0)?;
+    await_said(&heard, "fra drain")?;
+    await_said(&heard, "STATUS=idle")?;
     server.signal("HUP")?;
-    std::thread::sleep(Duration::from_secs(1));
+    await_said(&heard, "RELOADING=1")?;
+    await_said(&heard, "READY=1")?;
     server.signal("TERM")?;
+    await_said(&heard, "STOPPING=1")?;
     let ended = server.end()?.expect(0)?;
     ended.says(&["chanels", "was read anew"])?;
     check_at_rest(&lab, &["fra", "nyc"])?;
     lab.lost_nobody()
+}
+
+/// Ten nights by themselves; in three of them the coordinator is killed, and started again as its
+/// supervisor would. Nobody does anything by hand.
+#[test]
+#[ignore = "a quarter of an hour: make soak"]
+fn ten_nights_by_themselves_lose_nobody_and_need_no_more_memory() -> Result<()> {
+    let (lab, _) = two_sites()?;
+    every_minute(&lab)?;
+    let mut server = serve(&lab)?;
+    let mut memory = Vec::new();
+    let mut nights = 0;
+    while nights < 10 {
+        let killed = [(1, "draining"), (3, "recreated"), (5, "restored")];
+        if let Some((_, at)) = killed.iter().find(|(night, _)| *night == nights) {
+            server.await_site(at, "fra")?;
+            server.kill()?;
+            server = serve(&lab)?;
+            let resumed = awaits(&mut server, "rotation_resumed")?;
+            ensure!(resumed.text("after") == "crash", "{}", resumed.0);
+        }
+        let completed = awaits(&mut server, "rotation_completed")?;
+        ensure!(
+            completed.0["visited"] == serde_json::json!(["fra", "nyc"]),
+            "{}",
+            completed.0
+        );
+        nights += 1;
+        memory.push(resident(server.pid())?);
+        eprintln!("night {nights}: {} KiB resident", memory[nights - 1]);
+    }
+    server.signal("TERM")?;
+    server.end()?;
+    // Of one process, once it has seen a whole night.
+    let (second, fifth) = (memory[6], memory[9]);
+    ensure!(fifth < second + second / 20, "{memory:?}");
+    check_at_rest(&lab, &["fra", "nyc"])?;
+    lab.lost_nobody()
+}
+
+/// The memory that a process has in use, in KiB.
+fn resident(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    kib.context("VmRSS")?.parse().context("a number")
+}
+
+/// Until this is told to whoever supervises the process.
+fn await_said(heard: &Receiver<String>, what: &str) -> Result<()> {
+    let within = Duration::from_secs(30);
+    loop {
+        let said = heard.recv_timeout(within);
+        if said.with_context(|| what.to_owned())?.contains(what) {
+            return Ok(());
+        }
+    }
+}
+
+/// A supervisor that reads whatever is said.
+fn listening(path: &Path) -> Result<Receiver<String>> {
+    let socket = UnixDatagram::bind(path).context("failed to listen")?;
+    let (said, heard) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        // It ends when the test does.
+        while let Ok(length) = socket.recv(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if said.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(heard)
 }
 
 /// Until the coordinator answers.

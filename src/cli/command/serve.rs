@@ -30,10 +30,17 @@ pub(crate) async fn run(desk: &Desk, _: &Serve) -> Outcome {
     let session = desk.session()?;
     let fleet = session.config.fleet.name.clone();
     let control = session.listen().await;
+    if !control.is_open() {
+        return Err(Failure::new(
+            Exit::Fault,
+            "the control socket cannot be opened: nobody could steer this coordinator",
+            "see the warning above; the state folder must be ours, and its path short (--state DIR)",
+        ));
+    }
     let mut lines = control.lines();
     let (orders, heard) = mpsc::channel(8);
     let (notes, mut noted) = mpsc::unbounded_channel();
-    let server = Server::new(session, control, heard, notes)?;
+    let server = Server::new(session, control, heard, notes, &desk.supervised())?;
     desk.output.progress(&format!("serving fleet {fleet}"));
     let mut run = Box::pin(server.run());
     let mut has_been_told = false;

@@ -1,4 +1,5 @@
 //! The plan of a rotation: sites, waves and pinned digests, settled before anything happens.
+mod deadline;
 mod pins;
 mod sites;
 
@@ -6,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+
+pub use deadline::Deadline;
 
 use super::outcome::Problem;
 use super::safety::{Feet, own_feet};
@@ -66,6 +69,9 @@ pub struct Options {
     pub take_over: bool,
     /// How long to wait for another holder's marker, in seconds.
     pub wait_s: u64,
+    /// Said by the schedule.
+    #[serde(default)]
+    pub deadline: Option<Deadline>,
 }
 
 /// What a rotation does to the kept services of the sites it visits.

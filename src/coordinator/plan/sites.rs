@@ -26,6 +26,10 @@ pub(super) fn chosen(
         Mode::Recover => named.unwrap_or_else(|| debts(survey)),
         Mode::Rotate => {
             let sites = named.unwrap_or_else(by_playbook);
+            let sites = match &wish.options.deadline {
+                Some(deadline) => deadline.reorder(sites),
+                None => sites,
+            };
             sites
                 .into_iter()
                 .filter(|site| !is_cordoned(survey, site))

@@ -1,7 +1,13 @@
 //! Several sites at once, and one after another.
+use std::time::Duration;
+
 use super::world::{World, fleet_of, playbook, site};
-use super::{end_of, everything_is_new, is_idle_without_debts, is_unhurt, night, visit_end};
+use super::{
+    began, end_of, everything_is_new, is_idle_without_debts, is_old_on, is_unhurt, night, said,
+    visit_end,
+};
 use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
+use crate::coordinator::plan::{Deadline, Mode, Options};
 use crate::model::fleet::Fleet;
 
 const FIVE: [&str; 5] = ["ams", "fra", "lon", "nyc", "sin"];
@@ -125,4 +131,36 @@ fn no_visit_starts_before_the_former_wave_has_ended() {
     }
     let expected = [("ams", 0), ("fra", 1), ("lon", 0), ("nyc", 1), ("sin", 0)];
     assert_eq!(started, expected.map(|(name, open)| (site(name), open)));
+}
+
+#[test]
+fn a_visit_that_would_end_too_late_is_carried_over_and_comes_first_the_next_night() {
+    let mut world = World::new();
+    let hours = |hours: u64| {
+        world
+            .time()
+            .wall
+            .checked_add(Duration::from_secs(hours * 3600))
+    };
+    let deadline = Deadline {
+        by: hours(2).unwrap(),
+        takes: [(site("fra"), 60_000), (site("nyc"), 3 * 3_600_000)].into(),
+        carried: vec![site("nyc"), site("sin")],
+    };
+    let options = Options {
+        deadline: Some(deadline),
+        ..Options::default()
+    };
+    let plan = world.plan(Mode::Rotate, None, options.clone());
+    let order: Vec<&str> = plan.sites().map(|site| site.as_str()).collect();
+    assert_eq!(order, ["nyc", "sin", "fra"]);
+    let mut machine = began(&mut world, Mode::Rotate, None, options);
+    world.run(&mut machine);
+    assert_eq!(end_of(machine.state()), RotationEnd::Completed);
+    assert_eq!(visit_end(machine.state(), "nyc"), VisitEnd::Skipped);
+    assert_eq!(visit_end(machine.state(), "sin"), VisitEnd::Completed);
+    assert_eq!(visit_end(machine.state(), "fra"), VisitEnd::Completed);
+    let (what, _) = said(machine.state(), "nyc");
+    assert!(what.contains("takes 3h and would not end by"), "{what}");
+    assert!(is_old_on(&world, "nyc1") && world.serves(&site("nyc")));
 }

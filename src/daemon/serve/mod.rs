@@ -4,6 +4,7 @@ mod asked;
 mod clockwork;
 mod supervisor;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -18,9 +19,10 @@ use super::session::{Ears, OpenError, Session, rotation_id};
 use super::{past, status};
 use crate::api::conversation::{Answer, Asked};
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::plan::Plan;
+use crate::coordinator::plan::{Deadline, Plan};
 use crate::model::time::span;
 use clockwork::Clockwork;
+pub use supervisor::Supervised;
 use supervisor::Supervisor;
 
 /// What whoever owns the process says.
@@ -84,13 +86,14 @@ impl Server {
         control: Control,
         orders: mpsc::Receiver<Order>,
         notes: mpsc::UnboundedSender<Note>,
+        supervised: &Supervised,
     ) -> Result<Server, RunError> {
         let now = session.clock().now().wall;
         let table = Timetable::of(&session.config.playbooks, &session.config.fleet.freezes);
         let clockwork = Clockwork::new(table, &mut session.store, now);
         Ok(Server {
             clockwork: clockwork.map_err(JournalError::Store)?,
-            supervisor: Supervisor::from_environment(),
+            supervisor: Supervisor::of(supervised),
             session,
             control,
             orders,
@@ -212,6 +215,7 @@ impl Server {
         }
         let mut request = Request::rotate(&run.playbook, None);
         request.options.wait_s = PATIENCE.as_secs();
+        request.options.deadline = self.deadline(run)?;
         let planned = Box::pin(self.session.plan(request, id.clone(), SCHEDULE.to_owned()));
         match planned.await {
             Ok(plan) => {
@@ -228,6 +232,27 @@ impl Server {
                 Ok(())
             }
         }
+    }
+
+    /// By when the run must have ended, where its schedule says so.
+    fn deadline(&self, run: &Run) -> Result<Option<Deadline>, RunError> {
+        let session = &self.session;
+        let schedule = session.playbook(&run.playbook)?.schedule;
+        let by = schedule.and_then(|schedule| schedule.finish_by(run.planned));
+        let Some(by) = by else { return Ok(None) };
+        let store = &session.store;
+        let mut takes = BTreeMap::new();
+        for site in session.config.fleet.sites.keys() {
+            let longest = store.nearly_longest(site, "visit");
+            if let Some(millis) = longest.map_err(JournalError::Store)? {
+                takes.insert(site.clone(), millis);
+            }
+        }
+        Ok(Some(Deadline {
+            by,
+            takes,
+            carried: past::carried_over(&session.last_of(&run.playbook)?),
+        }))
     }
 
     fn leave_behind(&mut self, run: &Run) -> Result<(), RunError> {
@@ -309,7 +334,12 @@ impl Server {
                 result = &mut run => break result,
                 Some(notice) = heard.recv() => self.supervisor.sees(&notice),
                 order = self.orders.recv() => match order {
-                    Some(Order::Reload) => self.has_to_reload = true,
+                    Some(Order::Reload) => {
+                        // It is read when this rotation has ended: whoever asked need not wait.
+                        self.has_to_reload = true;
+                        self.supervisor.is_reloading();
+                        self.supervisor.is_ready();
+                    }
                     Some(Order::Stop) | None if self.has_to_stop => {}
                     Some(Order::Stop) | None => {
                         self.has_to_stop = true;

@@ -1,8 +1,10 @@
 //! What coordinators do in a story, and what is done to them.
+use std::time::Duration;
+
 use super::acts::ms;
 use super::play::Scene;
 use super::script::{Line, Wrong};
-use crate::coordinator::event::Event;
+use crate::coordinator::event::{Event, PauseEnd, Then};
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::plan::{Mode, Options};
@@ -15,7 +17,7 @@ const MOST_STEPS: usize = 50_000;
 
 const ACTS: &str = "rotate, rebuild SITE, restore SITE, withdraw SITE, cordon SITE, uncordon SITE, \
      recover, take-over (each with --take-over, --below-floor, --unverified, --restore, --wait TIME), \
-     abort, supersede, until EVENT [SITE], step, to the end, freezes, wakes, requests land after TIME, dies, \
+     abort, pause [--for TIME], resume, told to end, supersede, until EVENT [SITE], step, to the end, freezes, wakes, requests land after TIME, dies, \
      dies before|after its decision is on disk, comes back, comes back without its store, \
      keeps a copy of its store, comes back with that copy, comes back with a copy of b's store";
 
@@ -32,6 +34,19 @@ impl Scene {
             ["abort"] => {
                 let (actor, reason) = ("ana".to_owned(), None);
                 self.told(line, Command::Abort { actor, reason })
+            }
+            ["pause"] => self.told(line, pause(PauseEnd::Word)),
+            ["told", "to", "end"] => self.hears(line, "is told to end", pause(PauseEnd::Start)),
+            ["pause", "--for", time] => {
+                let later = Duration::from_millis(ms(line, time)?);
+                let at = self.crew.world.time().wall.checked_add(later);
+                let at = at.map_err(|error| line.wrong(error.to_string(), "say less"))?;
+                let then = Then::Resume;
+                self.told(line, pause(PauseEnd::Time { at, then }))
+            }
+            ["resume"] => {
+                let (actor, reason) = ("ana".to_owned(), None);
+                self.told(line, Command::Resume { actor, reason })
             }
             ["supersede"] => self.told(line, Command::Supersede),
             ["until", "sends", intent, site @ ..] => {
@@ -160,11 +175,16 @@ impl Scene {
     }
 
     fn told(&mut self, line: &Line, command: Command) -> Result<(), Wrong> {
+        let words = format!("cleanslate {}", line.words.join(" "));
+        self.hears(line, &words, command)
+    }
+
+    /// Somebody wants something of the process.
+    fn hears(&mut self, line: &Line, words: &str, command: Command) -> Result<(), Wrong> {
         let seat = self.crew.seat();
-        self.crew.world.told(
-            Who::Person,
-            format!("{seat}: cleanslate {}", line.words.join(" ")),
-        );
+        self.crew
+            .world
+            .told(Who::Person, format!("{seat}: {words}"));
         match self.crew.hears(&Input::Command(command)) {
             true => Ok(()),
             false => Err(line.wrong(format!("{seat} rejects it"), "ask while its rotation runs")),
@@ -344,4 +364,16 @@ fn is_intent(intent: &Intent, name: &str, site: Option<&&str>) -> bool {
     let called = called.or_else(|| Some(value.as_object()?.keys().next()?.clone()));
     let is_site = site.is_none_or(|site| intent.site().is_some_and(|of| of.as_str() == *site));
     is_site && called.as_deref() == Some(name)
+}
+
+fn pause(ends: PauseEnd) -> Command {
+    let (actor, reason) = match ends {
+        PauseEnd::Word | PauseEnd::Time { .. } => ("ana", "a look at it"),
+        PauseEnd::Start => ("cleanslate", "the process was told to end"),
+    };
+    Command::Pause {
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        ends,
+    }
 }
