@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod dns;
 pub mod engine;
 pub mod model;
+pub mod notify;
 pub mod probe;
 pub mod registry;
 pub mod sim;

@@ -9,4 +9,6 @@ pub mod public;
 pub mod socket;
 pub mod status;
 pub mod story;
+pub(crate) mod when;
 pub mod wire;
+pub(crate) mod words;

@@ -193,7 +193,7 @@ mod tests {
           rotate     Visits every site of a playbook: out of DNS, emptied, rebuilt from its images, put back
           rebuild    Destroys and rebuilds one site now; a sick one leaves DNS first
           status     Where every site stands, and what a person is needed for
-          serve      Runs every playbook that has a [schedule] by itself, and whatever is asked of it
+          serve      Runs every playbook that has a schedule by itself, and whatever is asked of it
           pause      Holds the rotation before the next thing it would take away
           resume     Lets a paused rotation go on
           abort      Ends the rotation; what is visited is brought to safety first

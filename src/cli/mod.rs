@@ -10,6 +10,5 @@ mod grid;
 mod memory;
 mod output;
 mod start;
-mod when;
 
 pub use start::main;

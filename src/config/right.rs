@@ -117,6 +117,8 @@ fn the_shipped_example_holds_with_its_optional_keys() {
     }
     folder.write("fra.env", "X=1\n");
     folder.write("fra-db.secret", "s");
+    folder.write("chat.url", "https://chat.example.com/hook/1\n");
+    folder.write("hook.key", "k\n");
     folder.write("internal-ca.pem", "-----BEGIN CERTIFICATE-----\n");
     folder.write("playbooks/own.toml", "");
     let mut options = folder.options();
@@ -124,7 +126,16 @@ fn the_shipped_example_holds_with_its_optional_keys() {
     let changed = [("http = \"http://", "http = \"https://")];
     folder.change(&changed);
     match load(&folder.site(), &options) {
-        Ok(loaded) => assert_eq!(loaded.fleet.registries.len(), 1),
+        Ok(loaded) => {
+            assert_eq!(loaded.fleet.registries.len(), 1);
+            let notify = &loaded.fleet.notifies[0];
+            let url = notify.url.reveal_text();
+            assert_eq!(
+                (notify.name.as_str(), url.as_str()),
+                ("chat", "https://chat.example.com/hook/1")
+            );
+            assert!(!format!("{notify:?}").contains("example.com"));
+        }
         Err(report) => panic!("{report}"),
     }
 }

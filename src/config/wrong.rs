@@ -760,6 +760,73 @@ fn a_password_in_a_probe_is_not_shown() {
 }
 
 #[test]
+fn whoever_is_told_has_a_name_an_address_and_sites_that_there_are() {
+    let notify = "[[notify]]\nname = \"chat\"\nurl = \"https://chat.example.com/\"\n\
+                  format = \"slak\"\n\n[[probe]]";
+    let shown = refused(&[("[[probe]]", notify)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: [notify][0].url stands in the file itself
+      --> site.toml:14:7
+       |
+    14 | url = ***************************
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^ a secret, not shown
+       |
+       = help: secrets are written { file = "path" } or { env = "VARIABLE" }
+
+    error: "slak" is no choice for [notify][0].format
+      --> site.toml:15:10
+       |
+    15 | format = "slak"
+       |          ^^^^^^ expected "json" or "slack"
+       |
+       = help: did you mean "slack"?
+    "#);
+    let notify = "[[notify]]\nname = \"chat\"\nurl = { env = \"CHAT_URL\" }\n\
+                  [[notify]]\nname = \"chat\"\nurl = { file = \"tsig.key\" }\n\
+                  sites = [\"mars\"]\nchannels = [\"mastr\"]\n\n[[probe]]";
+    let shown = refused(&[("[[probe]]", notify)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: the variable CHAT_URL is not set
+      --> site.toml:14:15
+       |
+    14 | url = { env = "CHAT_URL" }
+       |               ^^^^^^^^^^
+       |
+       = help: set it where cleanslate runs, or use { file = "…" }
+
+    error: two [[notify]] are called "chat"
+      --> site.toml:16:8
+       |
+    16 | name = "chat"
+       |        ^^^^^^
+
+    error: the url of [[notify]] "chat" is none
+      --> site.toml:16:8
+       |
+    16 | name = "chat"
+       |        ^^^^^^
+       |
+       = help: its file holds one line: https://…
+
+    error: there is no site mars
+      --> site.toml:18:10
+       |
+    18 | sites = ["mars"]
+       |          ^^^^^^
+       |
+       = help: the sites are fra, nyc, sin
+
+    error: no channel is called mastr
+      --> site.toml:19:13
+       |
+    19 | channels = ["mastr"]
+       |             ^^^^^^^
+       |
+       = help: use one of: master
+    "#);
+}
+
+#[test]
 fn a_freeze_has_a_first_and_a_last_day_and_a_reason() {
     let freeze = "[[freeze]]\nfrom = \"2026-12-24\"\nuntil = \"2026-12-20\"\nreason = \"x\"\n\
                   [[freeze]]\nfrom = \"tomorrow\"\nuntil = \"2026-12-20\"\n\n[[probe]]";
@@ -801,7 +868,7 @@ fn tables_are_no_lists_and_lists_no_tables() {
       |
       = help: write [dns]; several zones need a fleet each
 
-    error: probes are a list
+    error: [[probe]] is a list
       --> site.toml:12:1
        |
     12 | [probe]

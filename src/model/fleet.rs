@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
 use super::image::ImageRef;
+use super::notice::Severity;
 use super::rrset::{Family, RecordName, RrKey};
 use super::service::{Keep, Project};
 use super::text::Secret;
@@ -26,6 +27,7 @@ pub struct Fleet {
     pub measures_traffic: bool,
     pub registries: BTreeMap<String, Registry>,
     pub freezes: Vec<Freeze>,
+    pub notifies: Vec<Notify>,
 }
 
 /// Days on which nothing runs by itself.
@@ -42,6 +44,45 @@ impl Freeze {
     /// Whether it holds on that day.
     pub fn holds(&self, day: Date) -> bool {
         (self.from..=self.until).contains(&day)
+    }
+}
+
+/// Who is told what happens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notify {
+    pub name: String,
+    /// Whoever knows it can write there.
+    pub url: Secret,
+    pub format: NotifyFormat,
+    /// Signs what is said.
+    pub key: Option<Secret>,
+    /// Nothing that matters less is said.
+    pub from: Severity,
+    /// What is about another site is not said; `None`: about all.
+    pub sites: Option<BTreeSet<SiteName>>,
+    /// The same, by the channel that a site follows.
+    pub channels: Option<BTreeSet<Channel>>,
+}
+
+/// How a message is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyFormat {
+    Json,
+    Slack,
+}
+
+impl Notify {
+    /// Whether something so severe is said; `about`: the site it is about and its channel, or the
+    /// rotation as a whole, which is said to all.
+    pub fn wants(&self, severity: Severity, about: Option<(&SiteName, &Channel)>) -> bool {
+        let is_theirs = about.is_none_or(|(site, channel)| {
+            self.sites.as_ref().is_none_or(|sites| sites.contains(site))
+                && self
+                    .channels
+                    .as_ref()
+                    .is_none_or(|channels| channels.contains(channel))
+        });
+        severity >= self.from && is_theirs
     }
 }
 

@@ -8,6 +8,7 @@ pub mod id;
 pub mod image;
 pub mod inventory;
 pub mod marker;
+pub mod notice;
 pub mod playbook;
 pub mod rrset;
 pub mod service;

@@ -487,6 +487,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
         probes,
         measures_traffic: false,
         freezes: Vec::new(),
+        notifies: Vec::new(),
         registries: BTreeMap::new(),
     }
 }

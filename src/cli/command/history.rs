@@ -7,7 +7,7 @@ use super::super::exit::Exit;
 use super::super::failure::Outcome;
 use super::super::grid::grid;
 use super::super::memory::Memory;
-use super::super::when::{between, span};
+use crate::api::when::{between, span};
 use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
 use crate::daemon::past::planned;
 use crate::model::time::Now;

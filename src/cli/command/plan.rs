@@ -11,8 +11,8 @@ use super::super::failure::{Failure, Outcome, Said};
 use super::super::follow::Night;
 use super::super::grid::grid;
 use super::super::memory::Memory;
-use super::super::when::{When, span};
 use super::preview::{Preview, RecordPreview, ServicePreview, SitePreview, preview};
+use crate::api::when::{When, span};
 use crate::config::Loaded;
 use crate::coordinator::plan::{Blocked, Mode, Options, Plan, Wish, plan};
 use crate::coordinator::safety::rebuild_kept;
@@ -159,8 +159,8 @@ pub(super) fn text(preview: &Preview, when: &When, now: Timestamp) -> String {
         "{} on fleet {}: {} in {}, about {}",
         preview.playbook,
         preview.fleet,
-        super::super::follow::words::counted(preview.sites.len() as u64, "site"),
-        super::super::follow::words::counted(preview.waves.len() as u64, "wave"),
+        crate::api::words::counted(preview.sites.len() as u64, "site"),
+        crate::api::words::counted(preview.waves.len() as u64, "wave"),
         seconds(preview.expected_seconds)
     )];
     for (number, wave) in (1..).zip(&preview.waves) {

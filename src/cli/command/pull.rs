@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::super::desk::{Desk, known_site};
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome, Said};
-use super::super::follow::words::counted;
+use crate::api::words::counted;
 use crate::coordinator::effect::EngineRequest;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::model::id::SiteName;

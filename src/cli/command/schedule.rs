@@ -11,7 +11,7 @@ use super::super::failure::Outcome;
 use super::super::follow::Night;
 use super::super::grid::grid;
 use super::super::memory::Memory;
-use super::super::when::{When, span};
+use crate::api::when::{When, span};
 use crate::config::Loaded;
 use crate::daemon::schedule::{Run, Timetable};
 use crate::model::id::{PlaybookName, SiteName};

@@ -8,11 +8,12 @@ use tokio::sync::{broadcast, mpsc};
 use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
-use super::super::follow::{signals, words};
+use super::super::follow::signals;
 use crate::api::public::Line;
+use crate::api::words;
 use crate::daemon::{Note, Order, Server};
 
-/// Runs every playbook that has a [schedule] by itself, and whatever is asked of it
+/// Runs every playbook that has a schedule by itself, and whatever is asked of it
 ///
 /// One process owns the fleet; every other command finds it by its control socket and passes on
 /// what it is asked. What an earlier process left is taken up first.

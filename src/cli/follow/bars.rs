@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use crate::api::public::{Line, Public};
-use crate::cli::when::{When, between, span};
+use crate::api::when::{When, between, span};
 use crate::coordinator::state::{State, Visit};
 use crate::model::id::SiteName;
 

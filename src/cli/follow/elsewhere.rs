@@ -4,11 +4,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::words;
 use crate::api::client::Watch;
 use crate::api::public::{Line, Public};
 use crate::api::status::{SiteStatus, Status};
 use crate::api::wire::{Command, Reply};
+use crate::api::words;
 use crate::cli::desk::Desk;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Outcome};

@@ -5,7 +5,6 @@ mod drive;
 mod elsewhere;
 mod night;
 mod show;
-pub(crate) mod words;
 
 pub(crate) use drive::{Work, drive, signals};
 pub(crate) use elsewhere::{Elsewhere, Until};

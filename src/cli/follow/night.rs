@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::cli::when::between;
+use crate::api::when::between;
 use crate::coordinator::state::{Rotation, State, Visit};
 use crate::coordinator::view::Step;
 use crate::model::fleet::Fleet;

@@ -3,12 +3,12 @@
 use super::bars::Bars;
 use super::beat::Beat;
 use super::night::Night;
-use super::words;
 use crate::api::narrate::Narrator;
 use crate::api::public::Line;
+use crate::api::when::When;
+use crate::api::words;
 use crate::cli::desk::Desk;
 use crate::cli::output::Output;
-use crate::cli::when::When;
 use crate::coordinator::state::State;
 use crate::model::time::Now;
 

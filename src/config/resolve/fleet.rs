@@ -6,11 +6,12 @@ use serde_spanned::Spanned;
 use super::super::diagnostic::Diagnostic;
 use super::super::reading::Reading;
 use super::super::site::SiteFile;
+use super::super::site::notify::NotifyTable;
 use super::super::site::probe::ProbeTable;
 use super::hosts::Hosts;
 use super::{ports, records, rules};
-use crate::model::fleet::{Dns, Fleet, Probe};
-use crate::model::id::SiteName;
+use crate::model::fleet::{Dns, Fleet, Notify, Probe};
+use crate::model::id::{Channel, SiteName};
 use crate::model::rrset::RecordName;
 
 /// The fleet that `file` means, if its Compose files could be read; it is good only if nothing
@@ -22,6 +23,7 @@ pub(crate) fn resolve(
 ) -> Option<Fleet> {
     let sites = Hosts::new(file, reading).resolve(reading, elsewhere);
     let probes = resolve_probes(file, reading);
+    let notifies = resolve_notifies(file, reading);
     let registries = file.registries.0.iter();
     let registries = registries
         .map(|(host, table)| (host.get_ref().0.clone(), table.resolve(reading)))
@@ -34,6 +36,7 @@ pub(crate) fn resolve(
         probes,
         measures_traffic: file.measures_traffic,
         freezes: file.freezes.clone(),
+        notifies,
         registries,
     };
     // Names that are names of nothing make the rest look wrong too: they come first.
@@ -76,6 +79,41 @@ fn resolve_probes(file: &SiteFile, reading: &mut Reading<'_>) -> Vec<Probe> {
     file.probes
         .iter()
         .map(|probe| probe.resolve(reading))
+        .collect()
+}
+
+fn resolve_notifies(file: &SiteFile, reading: &mut Reading<'_>) -> Vec<Notify> {
+    let mut names = BTreeSet::new();
+    for NotifyTable {
+        name,
+        sites,
+        channels,
+        ..
+    } in &file.notifies
+    {
+        if !names.insert(name.get_ref()) {
+            let message = format!("two [[notify]] are called {:?}", name.get_ref());
+            reading.findings.error(name.span(), message);
+        }
+        for site in sites.iter().flatten() {
+            known_site(site, file, reading);
+        }
+        for channel in channels.iter().flatten() {
+            if !file.fleet.channels.contains(channel.get_ref()) {
+                let known: Vec<&str> = file.fleet.channels.iter().map(Channel::as_str).collect();
+                reading
+                    .findings
+                    .error(
+                        channel.span(),
+                        format!("no channel is called {}", channel.get_ref()),
+                    )
+                    .hint(format!("use one of: {}", known.join(", ")));
+            }
+        }
+    }
+    let notifies = file.notifies.iter();
+    notifies
+        .filter_map(|notify| notify.resolve(reading))
         .collect()
 }
 

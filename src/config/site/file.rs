@@ -7,6 +7,7 @@ use super::super::diagnostic::Findings;
 use super::super::table::{FromToml, Named, Table, Value};
 use super::dns::DnsTable;
 use super::fleet::FleetTable;
+use super::notify::NotifyTable;
 use super::probe::ProbeTable;
 use super::project::ProjectTable;
 use super::registry::{RegistryHost, RegistryTable};
@@ -22,6 +23,7 @@ pub(crate) struct SiteFile {
     pub(crate) registries: Named<RegistryHost, RegistryTable>,
     pub(crate) probes: Vec<ProbeTable>,
     pub(crate) freezes: Vec<Freeze>,
+    pub(crate) notifies: Vec<NotifyTable>,
     pub(crate) measures_traffic: bool,
     pub(crate) projects: Named<ProjectName, ProjectTable>,
     pub(crate) sites: Named<SiteName, SiteTable>,
@@ -39,6 +41,7 @@ impl SiteFile {
         let registries = root.optional("registry", findings);
         let probes = root.optional::<Tables<ProbeTable>>("probe", findings);
         let freezes = root.optional::<Tables<Freeze>>("freeze", findings);
+        let notifies = root.optional::<Tables<NotifyTable>>("notify", findings);
         let traffic = root.optional::<TrafficTable>("traffic", findings);
         let projects = root.optional("project", findings);
         let sites = root.required("site", "[site.NAME] for each site", findings);
@@ -49,6 +52,7 @@ impl SiteFile {
             registries: registries.unwrap_or_default(),
             probes: probes.map(|probes| probes.0).unwrap_or_default(),
             freezes: freezes.map(|freezes| freezes.0).unwrap_or_default(),
+            notifies: notifies.map(|notifies| notifies.0).unwrap_or_default(),
             measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
             projects: projects.unwrap_or_default(),
             sites: sites?,
@@ -72,7 +76,7 @@ impl<'a, T: FromToml<'a>> FromToml<'a> for Tables<T> {
         if value.toml.is_table() {
             let name = value.name.trim_matches(['[', ']']);
             let (what, cure) = (
-                format!("{name}s are a list"),
+                format!("[[{name}]] is a list"),
                 format!("write [[{name}]], with two brackets"),
             );
             findings.error(value.span, what).hint(cure);

@@ -6,6 +6,7 @@ mod file;
 pub(crate) mod fleet;
 mod freeze;
 mod keyfile;
+pub(crate) mod notify;
 pub(crate) mod probe;
 pub(crate) mod project;
 mod registry;

@@ -2,6 +2,7 @@
 //! runs what is planned and what is asked, one rotation at a time, and tells how things stand.
 mod asked;
 mod clockwork;
+mod messenger;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Deadline, Plan};
 use crate::model::time::span;
 use clockwork::Clockwork;
+use messenger::Messenger;
 pub use supervisor::Supervised;
 use supervisor::Supervisor;
 
@@ -61,6 +63,7 @@ pub struct Server {
     notes: mpsc::UnboundedSender<Note>,
     clockwork: Clockwork,
     supervisor: Supervisor,
+    messenger: Messenger,
     has_to_stop: bool,
     has_to_reload: bool,
 }
@@ -94,6 +97,7 @@ impl Server {
         Ok(Server {
             clockwork: clockwork.map_err(JournalError::Store)?,
             supervisor: Supervisor::of(supervised),
+            messenger: Messenger::start(&session.config.fleet, session.clock(), || control.lines()),
             session,
             control,
             orders,
@@ -112,7 +116,7 @@ impl Server {
         self.take_up().await?;
         while !self.has_to_stop {
             if std::mem::take(&mut self.has_to_reload) {
-                self.reload()?;
+                self.reload().await?;
             }
             match self.next().await {
                 Next::Due(due) => self.settle(due).await?,
@@ -121,6 +125,7 @@ impl Server {
             }
         }
         self.supervisor.is_stopping();
+        self.messenger.end().await;
         Ok(())
     }
 
@@ -368,7 +373,7 @@ impl Server {
         }
     }
 
-    fn reload(&mut self) -> Result<(), RunError> {
+    async fn reload(&mut self) -> Result<(), RunError> {
         self.supervisor.is_reloading();
         match self.session.reload() {
             Ok(()) => {
@@ -377,6 +382,12 @@ impl Server {
                 let now = self.session.clock().now().wall;
                 let clockwork = Clockwork::new(table, &mut self.session.store, now);
                 self.clockwork = clockwork.map_err(JournalError::Store)?;
+                let config = &self.session.config;
+                let clock = self.session.clock();
+                let messenger = Messenger::start(&config.fleet, clock, || self.control.lines());
+                std::mem::replace(&mut self.messenger, messenger)
+                    .end()
+                    .await;
                 self.note("the configuration was read anew".to_owned());
             }
             Err(error) => {
@@ -403,8 +414,12 @@ impl Server {
     }
 
     fn warn(&self, what: String, cure: String) {
-        let cure = Some(cure);
-        drop(self.notes.send(Note { what, cure }));
+        let note = Note {
+            what,
+            cure: Some(cure),
+        };
+        self.messenger.note(&note);
+        drop(self.notes.send(note));
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
         probes: Vec::new(),
         measures_traffic: true,
         freezes: Vec::new(),
+        notifies: Vec::new(),
         registries: BTreeMap::new(),
     }
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::api::narrate::{Narrator, aside};
 use crate::api::public::Public;
-use crate::cli::follow::words::words;
-use crate::cli::when::When;
+use crate::api::when::When;
+use crate::api::words::words;
 use crate::model::fleet::Fleet;
 use crate::sim::trace::{Decided, Entry, Seat, What, Who};
 

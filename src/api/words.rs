@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::public::{DrainEnd, Interruption, Kind, Line, Public, Then};
-use crate::cli::when::{When, span};
+use super::public::{DrainEnd, Interruption, Kind, Line, Public, Then};
+use super::when::{When, span};
 use crate::model::id::RotationId;
 use crate::model::image::{Digest, ImageRef};
 

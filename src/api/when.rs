@@ -21,6 +21,13 @@ impl When {
         }
     }
 
+    /// For those who read it elsewhere.
+    pub(crate) fn utc() -> When {
+        When {
+            zone: TimeZone::UTC,
+        }
+    }
+
     /// `03:12:45 CET`, with the date where it is another day's.
     pub(crate) fn at(&self, at: Timestamp, now: Timestamp) -> String {
         let at = at.to_zoned(self.zone.clone());

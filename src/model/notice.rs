@@ -1,0 +1,14 @@
+//! How much a message matters.
+use serde::{Deserialize, Serialize};
+
+/// From what is good to know to what wakes people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// All goes as planned.
+    Info,
+    /// Not as planned, and nobody is needed now.
+    Warning,
+    /// A person is needed.
+    Critical,
+}
