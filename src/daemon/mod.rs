@@ -3,6 +3,7 @@
 pub mod adapters;
 pub mod clock;
 mod control;
+pub mod doctor;
 mod executor;
 mod feet;
 mod journal;

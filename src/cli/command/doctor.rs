@@ -1,19 +1,11 @@
 //! `doctor`: asks every real thing whether a rotation would work.
-use std::collections::BTreeSet;
-
 use clap::Args;
-use futures_util::future::{join, join_all};
-use serde::Serialize;
 
 use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::Outcome;
-use crate::coordinator::effect::ProbeManner;
-use crate::coordinator::outcome::{ProbeOutcome, Problem};
-use crate::daemon::adapters::Adapters;
+use crate::daemon::doctor::{Check, Found, examine};
 use crate::model::fleet::Fleet;
-use crate::model::image::ImageRef;
-use crate::model::rrset::ZoneView;
 
 /// Asks every name server, engine, registry and probe, and proves the DNS rights
 ///
@@ -26,29 +18,6 @@ pub(crate) struct Doctor {
     grants: bool,
 }
 
-/// Clocks that are further apart make TSIG signatures fail.
-const CLOCKS_APART_S: i64 = 20;
-
-/// One question and its answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Check {
-    v: u8,
-    asked: String,
-    found: Found,
-    /// What came back.
-    answer: String,
-    /// What to do about it.
-    cure: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Found {
-    Well,
-    Wrong,
-    Unasked,
-}
-
 pub(crate) async fn run(desk: &Desk, args: &Doctor) -> Outcome {
     let loaded = desk.load()?;
     let fleet = &loaded.fleet;
@@ -57,19 +26,7 @@ pub(crate) async fn run(desk: &Desk, args: &Doctor) -> Outcome {
         return Ok(Exit::Done);
     }
     let adapters = desk.adapters(fleet)?;
-    let (dns, rest) = join(
-        Box::pin(of_dns(fleet, &adapters)),
-        join(
-            Box::pin(of_engines(desk, &adapters)),
-            join(
-                Box::pin(of_registries(fleet, &adapters)),
-                Box::pin(of_probes(fleet, &adapters)),
-            ),
-        ),
-    )
-    .await;
-    let (engines, (registries, probes)) = rest;
-    let checks = [dns, engines, registries, probes].concat();
+    let checks = Box::pin(examine(&adapters, desk.clock)).await;
     for check in &checks {
         if desk.output.is_json {
             desk.output.json(check);
@@ -87,198 +44,6 @@ fn exit(checks: &[Check]) -> Exit {
         Found::Unasked => Exit::Later,
     };
     checks.iter().map(of).fold(Exit::Done, Exit::worse)
-}
-
-impl Check {
-    fn well(asked: impl Into<String>, answer: impl Into<String>) -> Check {
-        Check {
-            v: 1,
-            asked: asked.into(),
-            found: Found::Well,
-            answer: answer.into(),
-            cure: None,
-        }
-    }
-
-    fn problem(asked: impl Into<String>, problem: &Problem) -> Check {
-        Check {
-            v: 1,
-            asked: asked.into(),
-            found: if problem.is_transient {
-                Found::Unasked
-            } else {
-                Found::Wrong
-            },
-            answer: problem.what.clone(),
-            cure: Some(problem.cure.clone()),
-        }
-    }
-
-    fn wrong(asked: &str, answer: String, cure: &str) -> Check {
-        let problem = Problem {
-            what: answer,
-            cure: cure.to_owned(),
-            is_transient: false,
-        };
-        Check::problem(asked, &problem)
-    }
-}
-
-async fn of_dns(fleet: &Fleet, adapters: &Adapters) -> Vec<Check> {
-    let dns = &adapters.dns;
-    let mut checks = Vec::new();
-    let asked = format!("primary {}", fleet.dns.server);
-    let view = dns.read_primary().await;
-    match &view {
-        Err(problem) => {
-            checks.push(Check::problem(asked, problem));
-            return checks;
-        }
-        Ok(view) => {
-            checks.push(Check::well(
-                asked,
-                format!("answers, serial {}", view.serial),
-            ));
-            checks.extend(ttls(fleet, view));
-        }
-    }
-    checks.extend(of_servers(adapters).await);
-    let report = dns.check_rights().await;
-    checks.extend(
-        report
-            .granted
-            .iter()
-            .map(|right| Check::well(format!("right to change {right}"), "granted")),
-    );
-    let rights = |problem: &Problem| Check::problem("DNS rights", problem);
-    checks.extend(report.problems.iter().map(rights));
-    if let Some(clocks) = report.clocks {
-        checks.push(clock("the primary's clock", clocks.server_ahead_s()));
-    }
-    match dns.unserved().await {
-        Ok(problems) => {
-            checks.extend(
-                problems
-                    .iter()
-                    .map(|problem| Check::problem("other records", problem)),
-            );
-        }
-        Err(problem) => checks.push(Check::problem("other records", &problem)),
-    }
-    checks
-}
-
-fn ttls(fleet: &Fleet, view: &ZoneView) -> Vec<Check> {
-    let served = view
-        .rrsets
-        .iter()
-        .filter_map(|(key, set)| Some((key, set.ttl?)));
-    let check = served.map(|(key, ttl)| {
-        let asked = format!("TTL of {key}");
-        if ttl == fleet.dns.ttl {
-            return Check::well(asked, ttl.to_string());
-        }
-        let answer = format!("{ttl} is served, [dns].ttl says {}", fleet.dns.ttl);
-        let cure = "make both the same: cleanslate changes no TTL; after lowering it, ttl_was is \
-                    the old one for a day";
-        Check::wrong(&asked, answer, cure)
-    });
-    check.collect()
-}
-
-async fn of_servers(adapters: &Adapters) -> Vec<Check> {
-    let answers = adapters.dns.ask_servers(&BTreeSet::new()).await;
-    let check = answers.into_iter().map(|answer| {
-        let asked = format!("name server {}", answer.server);
-        match answer.view {
-            Ok(view) => Check::well(asked, format!("answers, serial {}", view.serial)),
-            Err(why) => Check::problem(
-                asked,
-                &Problem {
-                    what: why,
-                    cure: "see that it runs, serves the zone and is reached over TCP; \
-                           [dns].nameservers says who must agree"
-                        .to_owned(),
-                    is_transient: true,
-                },
-            ),
-        }
-    });
-    check.collect()
-}
-
-fn clock(asked: &str, ahead_s: i64) -> Check {
-    let answer = match ahead_s {
-        0 => "the same as ours".to_owned(),
-        ahead if ahead > 0 => format!("{ahead}s ahead of ours"),
-        behind => format!("{}s behind ours", -behind),
-    };
-    if ahead_s.abs() < CLOCKS_APART_S {
-        return Check::well(asked, answer);
-    }
-    Check::wrong(asked, answer, "set both clocks by NTP")
-}
-
-async fn of_engines(desk: &Desk, adapters: &Adapters) -> Vec<Check> {
-    let asked = adapters.engines().map(|(site, host, engine)| async move {
-        let asked = format!("engine {site} {host}");
-        let before = desk.clock.now().wall;
-        let info = match Box::pin(engine.info()).await {
-            Ok(info) => info,
-            Err(problem) => return vec![Check::problem(asked, &problem)],
-        };
-        let answer = format!("Docker {}, API {}", info.version, info.api_version);
-        let mut checks = vec![Check::well(&asked, answer)];
-        if let Some(theirs) = info.clock {
-            let apart = theirs.duration_since(before).as_secs();
-            checks.push(clock(&format!("clock of {site} {host}"), apart));
-        }
-        checks
-    });
-    join_all(asked).await.concat()
-}
-
-async fn of_registries(fleet: &Fleet, adapters: &Adapters) -> Vec<Check> {
-    let images = fleet.images();
-    let hosts: BTreeSet<&str> = images.iter().map(|image| image.registry.as_str()).collect();
-    let pings = hosts.into_iter().map(|host| async move {
-        let asked = format!("registry {host}");
-        match Box::pin(adapters.registries.ping(host)).await {
-            Ok(()) => Check::well(asked, "answers, and takes our credentials"),
-            Err(problem) => Check::problem(asked, &problem),
-        }
-    });
-    let mut checks = join_all(pings).await;
-    for (image, digest) in adapters.registries.resolve(&images).await {
-        checks.push(of_image(&image, digest));
-    }
-    checks
-}
-
-fn of_image(image: &ImageRef, digest: Result<crate::model::image::Digest, Problem>) -> Check {
-    let asked = format!("image {image}");
-    match digest {
-        Ok(digest) => Check::well(asked, digest.short()),
-        Err(problem) => Check::problem(asked, &problem),
-    }
-}
-
-async fn of_probes(fleet: &Fleet, adapters: &Adapters) -> Vec<Check> {
-    let none = BTreeSet::new();
-    let asked = fleet.sites.keys().map(|site| {
-        let outcome = adapters.probe(site, ProbeManner::Look, &none);
-        async move {
-            let asked = format!("probes of {site}");
-            match Box::pin(outcome).await {
-                ProbeOutcome::Passed => vec![Check::well(asked, "pass at every address")],
-                ProbeOutcome::Failing { problems } => problems
-                    .iter()
-                    .map(|problem| Check::problem(asked.as_str(), problem))
-                    .collect(),
-            }
-        }
-    });
-    join_all(asked).await.concat()
 }
 
 fn grants(fleet: &Fleet) -> String {
@@ -305,6 +70,7 @@ fn text(desk: &Desk, check: &Check) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordinator::outcome::Problem;
 
     #[test]
     fn a_finding_beats_what_could_not_be_asked() {
@@ -322,13 +88,5 @@ mod tests {
         assert_eq!(exit(std::slice::from_ref(&well)), Exit::Done);
         assert_eq!(exit(&[well.clone(), unasked.clone()]), Exit::Later);
         assert_eq!(exit(&[unasked, wrong, well]), Exit::Refused);
-    }
-
-    #[test]
-    fn clocks_may_be_some_seconds_apart() {
-        assert_eq!(clock("c", 19).found, Found::Well);
-        let apart = clock("c", -40);
-        assert_eq!(apart.found, Found::Wrong);
-        assert_eq!(apart.answer, "40s behind ours");
     }
 }
