@@ -445,6 +445,7 @@ cron = "0 3 * * MON-FRI"
 timezone = "Europe/Berlin"
 finish_by = "06:00"
 catch_up = "2h"
+rehearse = "4h"
 [drain]
 at_least = "1m"
 at_most = "10m"
@@ -499,6 +500,9 @@ then = "quarantine"
                     06:00:00,
                 ),
                 catch_up: 7200s,
+                rehearse: Some(
+                    14400s,
+                ),
             },
         ),
         drain: Drain {

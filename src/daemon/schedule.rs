@@ -131,6 +131,19 @@ impl Timetable {
         self.freezes.iter().find(|freeze| freeze.holds(day))
     }
 
+    /// The next run of each playbook that is to be rehearsed, and from when on; frozen ones are not.
+    pub fn rehearsals(&self, now: Timestamp) -> Vec<(Timestamp, Run)> {
+        let of_one = |(playbook, schedule): (&PlaybookName, &Schedule)| {
+            let planned = schedule.cron.next(now)?;
+            let from = planned.checked_sub(schedule.rehearse?).ok()?;
+            let playbook = playbook.clone();
+            self.freeze(schedule, planned)
+                .is_none()
+                .then_some((from, Run { planned, playbook }))
+        };
+        self.schedules.iter().filter_map(of_one).collect()
+    }
+
     /// The next `count` runs after `after`, in order, frozen ones too.
     pub fn next(&self, after: Timestamp, count: usize) -> Vec<Run> {
         let mut runs = Vec::new();
@@ -208,6 +221,26 @@ mod tests {
     }
 
     #[test]
+    fn the_next_run_is_rehearsed_so_long_before() {
+        let mut nightly = schedule("0 3 * * *", "Europe/Berlin");
+        nightly.rehearse = Some(Duration::from_secs(4 * 3600));
+        let drill = schedule("0 9 * * *", "UTC");
+        let table = Timetable {
+            schedules: [
+                ("nightly".parse().unwrap(), nightly),
+                ("drill".parse().unwrap(), drill),
+            ]
+            .into(),
+            freezes: Vec::new(),
+        };
+        let rehearsals = table.rehearsals(at("2026-11-21T12:00:00Z"));
+        let (from, run) = &rehearsals[0];
+        assert_eq!(rehearsals.len(), 1, "the other one is not");
+        assert_eq!(*from, at("2026-11-21T22:00:00Z"));
+        assert_eq!(run.planned, at("2026-11-22T02:00:00Z"));
+    }
+
+    #[test]
     fn nothing_begins_on_a_frozen_day() {
         let of = |settled, now| due(schedule("0 3 * * *", "Europe/Berlin"), settled, now);
         let eve = of("2026-12-23T02:00:00Z", "2026-12-24T02:00:10Z").unwrap();
@@ -222,6 +255,7 @@ mod tests {
             cron: Cron::parse(cron, TimeZone::get(zone).unwrap()).unwrap(),
             finish_by: None,
             catch_up: Duration::ZERO,
+            rehearse: None,
         }
     }
 

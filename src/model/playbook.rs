@@ -32,6 +32,8 @@ pub struct Schedule {
     pub finish_by: Option<jiff::civil::Time>,
     /// A run that was missed is made up for within this time.
     pub catch_up: Duration,
+    /// So long before a run everything is asked that can be asked.
+    pub rehearse: Option<Duration>,
 }
 
 impl Schedule {
@@ -154,6 +156,7 @@ mod tests {
                 cron: Cron::parse("0 3 * * *", berlin.clone()).unwrap(),
                 finish_by: Some(time.parse().unwrap()),
                 catch_up: Duration::ZERO,
+                rehearse: None,
             };
             schedule
                 .finish_by(planned.parse().unwrap())

@@ -181,6 +181,48 @@ fn whoever_supervises_it_hears_that_it_is_ready_alive_and_what_it_reads() -> Res
     lab.lost_nobody()
 }
 
+#[test]
+fn a_run_is_rehearsed_long_before_and_what_stands_in_its_way_is_told() -> Result<()> {
+    let (lab, _) = two_sites()?;
+    // Half a day from now, and rehearsed all day long.
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let hour = (now.hour() + 12) % 24;
+    let schedule = format!(
+        "[schedule]\ncron = \"30 {hour} * * *\"\ntimezone = \"UTC\"\nrehearse = \"24h\"\n\n[drain]"
+    );
+    edit(&lab, "playbooks/nightly.toml", "[drain]", &schedule)?;
+    let before = ids(&lab, &["fra1", "nyc1"])?;
+    let path = lab.dir.join("notify.sock");
+    let heard = listening(&path)?;
+    let mut command = lab.cleanslate(&["serve", "--json"]);
+    command.env("NOTIFY_SOCKET", &path);
+    let server = Run::of(&lab, &mut command, "serve, rehearsing")?;
+    await_said(&heard, "READY=1")?;
+    std::thread::sleep(Duration::from_secs(6));
+    // From now on each host is to publish a port that somebody else has at nyc.
+    let stranger = lab.run_foreign("nyc1", "backup", Some(81))?;
+    edit(&lab, "compose.yaml", "\"80:80\"", "\"81:80\"")?;
+    server.signal("HUP")?;
+    await_said(&heard, "READY=1")?;
+    std::thread::sleep(Duration::from_secs(6));
+    let told = status(&lab)?;
+    ensure!(told["marker"].is_null(), "nothing is written: {told}");
+    server.signal("TERM")?;
+    let ended = server.end()?.expect(0)?;
+    ended.says(&[
+        "3000-cron: nothing stands in its way",
+        "stands in its way",
+        "backup",
+        "cleanslate rotate nightly --dry-run",
+    ])?;
+    let mut after = ids(&lab, &["fra1", "nyc1"])?;
+    ensure!(
+        after.remove(&stranger) && after == before,
+        "nothing is made"
+    );
+    lab.lost_nobody()
+}
+
 /// Ten nights by themselves; in three of them the coordinator is killed, and started again as its
 /// supervisor would. Nobody does anything by hand.
 #[test]

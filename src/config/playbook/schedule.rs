@@ -18,6 +18,7 @@ pub(super) fn read_schedule(mut table: Table<'_>, findings: &mut Findings) -> Op
         table.required("timezone", "\"Europe/Berlin\"", findings);
     let finish_by = table.optional("finish_by", findings);
     let catch_up = table.optional("catch_up", findings);
+    let rehearse = table.optional("rehearse", findings);
     table.finish(findings);
     let (cron, timezone) = (cron?, timezone?);
     let zone = check_timezone(&timezone, findings);
@@ -27,6 +28,7 @@ pub(super) fn read_schedule(mut table: Table<'_>, findings: &mut Findings) -> Op
         cron: cron?,
         finish_by,
         catch_up: catch_up.unwrap_or(CATCH_UP),
+        rehearse,
     })
 }
 

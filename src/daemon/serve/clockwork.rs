@@ -21,6 +21,10 @@ pub(super) struct Clockwork {
     looks_at: Timestamp,
     /// Why a run could not begin.
     postponed: Option<String>,
+    /// Of each playbook the run that was rehearsed last.
+    rehearsed: BTreeMap<PlaybookName, Timestamp>,
+    /// No rehearsal is due before.
+    rehearses_at: Timestamp,
 }
 
 impl Clockwork {
@@ -48,6 +52,8 @@ impl Clockwork {
             settled,
             looks_at: Timestamp::MIN,
             postponed: None,
+            rehearsed: BTreeMap::new(),
+            rehearses_at: Timestamp::MIN,
         })
     }
 
@@ -62,6 +68,26 @@ impl Clockwork {
             self.looks_at = next.map_or(Timestamp::MAX, |run| run.planned);
         }
         due
+    }
+
+    /// The first run whose rehearsal is due; it is then behind us.
+    pub(super) fn rehearsal(&mut self, now: Timestamp) -> Option<Run> {
+        if now < self.rehearses_at {
+            return None;
+        }
+        let rehearsals = self.table.rehearsals(now).into_iter();
+        let is_new =
+            |(_, run): &(Timestamp, Run)| self.rehearsed.get(&run.playbook) != Some(&run.planned);
+        let (open, over): (Vec<_>, Vec<_>) = rehearsals.partition(is_new);
+        if let Some((_, run)) = open.iter().find(|(from, _)| *from <= now) {
+            self.rehearsed.insert(run.playbook.clone(), run.planned);
+            return Some(run.clone());
+        }
+        // One that is over is looked for again when its run has come.
+        let later = open.into_iter().map(|(from, _)| from);
+        let again = over.into_iter().map(|(_, run)| run.planned);
+        self.rehearses_at = later.chain(again).min().unwrap_or(Timestamp::MAX);
+        None
     }
 
     /// The run is behind us.

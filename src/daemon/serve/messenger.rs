@@ -118,7 +118,7 @@ impl Herald {
                     Err(RecvError::Closed) => return,
                 },
                 note = notes.recv() => match note {
-                    Some(note) => self.of_note(&note),
+                    Some(note) => Some(self.of_note(&note)),
                     None => break,
                 },
             };
@@ -180,20 +180,18 @@ impl Herald {
         })
     }
 
-    /// Only what needs a person: the rest is for the log.
-    fn of_note(&self, note: &Note) -> Option<Message> {
-        let next = note.cure.clone()?;
-        Some(Message {
+    fn of_note(&self, note: &Note) -> Message {
+        Message {
             v: 1,
             fleet: self.fleet.clone(),
-            severity: Severity::Critical,
+            severity: note.severity,
             event: "note".to_owned(),
             rotation: None,
             site: None,
             at: self.clock.now().wall,
             text: note.what.clone(),
-            next: Some(next),
-        })
+            next: note.cure.clone(),
+        }
     }
 }
 
@@ -317,10 +315,12 @@ mod tests {
         lines.send(skipped("fra")).unwrap();
         lines.send(line(None, halted)).unwrap();
         messenger.note(&Note {
+            severity: Severity::Info,
             what: "the configuration was read anew".to_owned(),
             cure: None,
         });
         messenger.note(&Note {
+            severity: Severity::Critical,
             what: "nightly-… did not begin in time".to_owned(),
             cure: Some("cleanslate rotate nightly".to_owned()),
         });

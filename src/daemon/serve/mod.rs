@@ -3,6 +3,7 @@
 mod asked;
 mod clockwork;
 mod messenger;
+mod rehearse;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,11 @@ use super::{past, status};
 use crate::api::conversation::{Answer, Asked};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Deadline, Plan};
+use crate::model::notice::Severity;
 use crate::model::time::span;
 use clockwork::Clockwork;
 use messenger::Messenger;
+use rehearse::Rehearsing;
 pub use supervisor::Supervised;
 use supervisor::Supervisor;
 
@@ -39,6 +42,7 @@ pub enum Order {
 /// Something for whoever reads the log, beside the lines of rotations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
+    pub severity: Severity,
     pub what: String,
     /// What to do about it, where a person is needed.
     pub cure: Option<String>,
@@ -64,14 +68,21 @@ pub struct Server {
     clockwork: Clockwork,
     supervisor: Supervisor,
     messenger: Messenger,
+    /// What rehearsals found comes back by this.
+    rehearsals: mpsc::UnboundedSender<Rehearsed>,
+    rehearsed: mpsc::UnboundedReceiver<Rehearsed>,
     has_to_stop: bool,
     has_to_reload: bool,
 }
+
+/// A run, and everything that stands in its way.
+type Rehearsed = (Run, Vec<Problem>);
 
 /// What is to be done next.
 enum Next {
     Due(Due),
     Asked(Asked),
+    Rehearsal(Run),
     Nothing,
 }
 
@@ -94,6 +105,7 @@ impl Server {
         let now = session.clock().now().wall;
         let table = Timetable::of(&session.config.playbooks, &session.config.fleet.freezes);
         let clockwork = Clockwork::new(table, &mut session.store, now);
+        let (rehearsals, rehearsed) = mpsc::unbounded_channel();
         Ok(Server {
             clockwork: clockwork.map_err(JournalError::Store)?,
             supervisor: Supervisor::of(supervised),
@@ -102,6 +114,8 @@ impl Server {
             control,
             orders,
             notes,
+            rehearsals,
+            rehearsed,
             has_to_stop: false,
             has_to_reload: false,
         })
@@ -121,6 +135,7 @@ impl Server {
             match self.next().await {
                 Next::Due(due) => self.settle(due).await?,
                 Next::Asked(asked) => self.answer(asked).await?,
+                Next::Rehearsal(run) => self.rehearse(run)?,
                 Next::Nothing => {}
             }
         }
@@ -160,11 +175,15 @@ impl Server {
                     return Next::Nothing;
                 }
                 asked = self.control.next() => return Next::Asked(asked),
+                Some((run, problems)) = self.rehearsed.recv() => self.tell_rehearsal(&run, &problems),
                 _ = ticks.tick() => {
                     let now = self.session.clock().now().wall;
                     self.supervisor.lives(|| self.clockwork.told(now));
                     if let Some(due) = self.clockwork.due(now) {
                         return Next::Due(due);
+                    }
+                    if let Some(run) = self.clockwork.rehearsal(now) {
+                        return Next::Rehearsal(run);
                     }
                 }
             }
@@ -237,6 +256,44 @@ impl Server {
                 Ok(())
             }
         }
+    }
+
+    /// Everything is asked beside the loop that can be asked without changing anything.
+    fn rehearse(&self, run: Run) -> Result<(), RunError> {
+        let rehearsing = Rehearsing::of(&self.session, &run)?;
+        let rehearsals = self.rehearsals.clone();
+        tokio::spawn(async move {
+            let problems = Box::pin(rehearsing.problems()).await;
+            // Nobody waits for it only when the process is ending.
+            drop(rehearsals.send((run, problems)));
+        });
+        Ok(())
+    }
+
+    fn tell_rehearsal(&self, run: &Run, problems: &[Problem]) {
+        let id = run.rotation();
+        if problems.is_empty() {
+            self.note(format!("rehearsed {id}: nothing stands in its way"));
+            return;
+        }
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("- {}\n  cure: {}", problem.what, problem.cure))
+            .collect();
+        let things = if problems.len() == 1 {
+            "thing stands"
+        } else {
+            "things stand"
+        };
+        self.say(Note {
+            severity: Severity::Warning,
+            what: format!(
+                "rehearsed {id}: {} {things} in its way\n{}",
+                problems.len(),
+                told.join("\n")
+            ),
+            cure: Some(format!("cleanslate rotate {} --dry-run", run.playbook)),
+        });
     }
 
     /// By when the run must have ended, where its schedule says so.
@@ -409,16 +466,25 @@ impl Server {
     }
 
     fn note(&self, what: String) {
-        // Nobody listens any more only when the process is ending.
-        drop(self.notes.send(Note { what, cure: None }));
+        self.say(Note {
+            severity: Severity::Info,
+            what,
+            cure: None,
+        });
     }
 
+    /// A person is needed.
     fn warn(&self, what: String, cure: String) {
-        let note = Note {
+        self.say(Note {
+            severity: Severity::Critical,
             what,
             cure: Some(cure),
-        };
+        });
+    }
+
+    fn say(&self, note: Note) {
         self.messenger.note(&note);
+        // Nobody listens any more only when the process is ending.
         drop(self.notes.send(note));
     }
 }
