@@ -80,17 +80,34 @@ fn version(conn: &Connection, path: &Path) -> Result<usize, StoreError> {
             what: "it is not a file of cleanslate".to_owned(),
         });
     }
-    let found: u32 = conn
-        .query_row("SELECT count(*) FROM migrations", (), |row| row.get(0))
-        .map_err(sql)?;
-    match usize::try_from(found) {
-        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
-        Ok(_) | Err(_) => Err(StoreError::Newer {
+    let steps = steps(conn).map_err(sql)?;
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    // No sum stands over these rows: each is known by its name.
+    let wrong = steps
+        .iter()
+        .zip(MIGRATIONS)
+        .find(|(found, (name, _))| found != name);
+    if let Some((found, (name, _))) = wrong {
+        return Err(StoreError::Corrupt {
             path: path.to_owned(),
-            found,
-            known: u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX),
-        }),
+            what: format!("its format has the step {found:?}, not {name:?}"),
+        });
     }
+    if steps.len() > MIGRATIONS.len() {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found: number(steps.len()),
+            known: number(MIGRATIONS.len()),
+        });
+    }
+    Ok(steps.len())
+}
+
+/// The steps that the file has taken, by name.
+fn steps(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = conn.prepare("SELECT name FROM migrations ORDER BY version")?;
+    let names = statement.query_map((), |row| row.get(0))?;
+    names.collect()
 }
 
 /// SQLite takes what is left of a file that was cut off within its first page for a new one.
@@ -149,6 +166,16 @@ fn batch(conn: &Connection, path: &Path, text: &str) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_of_another_name_is_damage() {
+        let (_dir, path, mut conn) = empty();
+        prepare_writer(&mut conn, &path).unwrap();
+        let damage = "UPDATE migrations SET name = 'rtories' WHERE name = 'stories'";
+        conn.execute(damage, ()).unwrap();
+        let refused = version(&conn, &path).unwrap_err();
+        assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
+    }
 
     #[test]
     fn a_new_file_gets_every_table_strict_and_every_commit_synced() {
