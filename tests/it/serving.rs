@@ -122,7 +122,8 @@ fn a_paused_night_takes_nothing_away_until_it_is_resumed() -> Result<()> {
     let mut night = Run::start(&lab, &["rotate", "nightly", "--json"])?;
     night.await_site("draining", "fra")?;
     let pause = ["pause", "--for", "1h", "--reason", "a look at fra"];
-    run(&lab, &pause)?.expect(0)?;
+    let paused = run(&lab, &pause)?.expect(0)?;
+    paused.says(&["pause: nightly-", "is paused; in hand: fra: draining"])?;
     night.await_site("drained", "fra")?;
     std::thread::sleep(Duration::from_secs(3));
     let told = status(&lab)?;
@@ -134,7 +135,12 @@ fn a_paused_night_takes_nothing_away_until_it_is_resumed() -> Result<()> {
     ensure!(before.is_subset(&ids(&lab, &["fra1", "nyc1"])?), "{told}");
     ensure!(marker(&lab, "dirty")? == "-", "{told}");
 
-    run(&lab, &["resume"])?.expect(0)?;
+    let cordon = run(&lab, &["cordon", "nyc", "--reason", "meanwhile"])?.expect(0)?;
+    cordon.says(&["It is paused: nothing begins before `cleanslate resume`"])?;
+    run(&lab, &["uncordon", "nyc", "--reason", "enough"])?.expect(0)?;
+
+    let resumed = run(&lab, &["resume"])?.expect(0)?;
+    resumed.says(&["resume: nightly-", "goes on"])?;
     let ended = night.end()?.expect(0)?;
     ensure!(ended.has("rotation_paused", ""), "{ended}");
     ensure!(ended.has("rotation_resumed", ""), "{ended}");

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::api::client::Watch;
 use crate::api::public::{Line, Public};
-use crate::api::status::{SiteStatus, Status};
+use crate::api::status::{RotationState, SiteStatus, Status};
 use crate::api::wire::{Command, Reply};
 use crate::api::words;
 use crate::cli::desk::Desk;
@@ -92,7 +92,9 @@ impl<'a> Elsewhere<'a> {
         }
         let status = self.status().await?;
         if let Some(status) = &status {
-            self.desk.output.progress(&taken(&self.what, status));
+            self.desk
+                .output
+                .progress(&taken(&self.what, &self.until, status));
         }
         let rotation = status.and_then(|status| Some(status.rotation?.id));
         let exit = match (&self.until, watch) {
@@ -266,9 +268,15 @@ impl<'a> Elsewhere<'a> {
 }
 
 /// `rebuild nyc: taken by nightly-…, behind fra (draining, waiting for …)`, and how to go on.
-fn taken(what: &str, status: &Status) -> String {
+fn taken(what: &str, until: &Until, status: &Status) -> String {
     let rotation = status.rotation.as_ref();
     let by = rotation.map_or("the coordinator that runs", |rotation| rotation.id.as_str());
+    let is_paused = rotation.is_some_and(|rotation| rotation.state == RotationState::Paused);
+    let held = if is_paused {
+        "\nIt is paused: nothing begins before `cleanslate resume`"
+    } else {
+        ""
+    };
     let visited: Vec<String> = status
         .sites
         .iter()
@@ -279,8 +287,12 @@ fn taken(what: &str, status: &Status) -> String {
         [] => String::new(),
         visited => format!("; in hand: {}", visited.join("; ")),
     };
+    if *until == Until::Taken {
+        let state = if is_paused { "is paused" } else { "goes on" };
+        return format!("{what}: {by} {state}{behind}");
+    }
     format!(
-        "{what}: taken by {by}{behind}\nCtrl-C leaves it to that rotation; follow it with \
+        "{what}: taken by {by}{behind}{held}\nCtrl-C leaves it to that rotation; follow it with \
          `cleanslate status --watch`"
     )
 }
