@@ -215,6 +215,23 @@ impl Applying<'_> {
             rotation.ended.insert(site.clone(), (end, problem.cloned()));
         }
         self.watch_others();
+        self.watch_too(site);
+    }
+
+    /// Where others are watched, a site whose visit has ended is one of them from now on.
+    fn watch_too(&mut self, site: &SiteName) {
+        let Some(rotation) = &self.state.rotation else {
+            return;
+        };
+        let is_one = !rotation.others.is_empty()
+            && !rotation.others.contains_key(site)
+            && self.serving(rotation).contains(site);
+        if is_one {
+            let token = self.state.mint();
+            if let Some(rotation) = self.state.rotation_mut() {
+                rotation.others.insert(site.clone(), token);
+            }
+        }
     }
 
     pub(super) fn other_failed(&mut self, site: &SiteName, problems: &[Problem]) {

@@ -9,6 +9,7 @@ use super::{
 use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
 use crate::coordinator::plan::{Deadline, Mode, Options};
 use crate::model::fleet::Fleet;
+use crate::sim::chance::Chance;
 
 const FIVE: [&str; 5] = ["ams", "fra", "lon", "nyc", "sin"];
 
@@ -163,4 +164,36 @@ fn a_visit_that_would_end_too_late_is_carried_over_and_comes_first_the_next_nigh
     let (what, _) = said(machine.state(), "nyc");
     assert!(what.contains("takes 3h and would not end by"), "{what}");
     assert!(is_old_on(&world, "nyc1") && world.serves(&site("nyc")));
+}
+
+#[test]
+fn whoever_serves_is_watched_while_a_site_of_the_wave_could_go_back() {
+    let mut watched_late = 0;
+    for seed in 0..60 {
+        let mut world = World::of(five(3), in_pairs());
+        let mut chance = Chance::of(seed);
+        world.delays = (0..7).map(|_| chance.below(3).pow(7) * 20).collect();
+        world.faults.unready.insert(site("ams"));
+        let mut machine = night(&mut world);
+        let mut was_watching = false;
+        while world.step(&mut machine) {
+            let Some(rotation) = machine.state().running() else {
+                break;
+            };
+            let is_over = rotation.ended.contains_key(&site("ams"));
+            let is_watching = !rotation.others.is_empty();
+            if is_watching && is_over {
+                // It was skipped, and serves.
+                let is_watched = rotation.others.contains_key(&site("ams"));
+                assert!(is_watched, "seed {seed}");
+                watched_late += u32::from(was_watching);
+            }
+            was_watching = is_watching && !is_over;
+        }
+        is_unhurt(&world);
+    }
+    assert!(
+        watched_late > 0,
+        "its visit ended while another site was out"
+    );
 }
