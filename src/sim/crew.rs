@@ -221,6 +221,12 @@ impl Crew {
     }
 
     /// `false`: it was rejected.
+    /// What whoever sits here had asked for is carried out so much later, in its name.
+    pub(crate) fn leaves_late(&mut self, after: u64) {
+        self.world.ghosts.acting = self.machine().state().epoch;
+        self.world.carry_out_late(after);
+    }
+
     pub(crate) fn hears(&mut self, input: &Input) -> bool {
         let member = &mut self.members[self.at];
         self.world.tell(&mut member.machine, input).is_ok()

@@ -333,8 +333,7 @@ impl Table {
     fn keep_for_later(&mut self, effect: Option<Effect>) {
         let Some(effect) = effect else { return };
         let queue = std::mem::replace(&mut self.crew.world.queue, vec![(0, effect)]);
-        self.crew.world.ghosts.acting = self.crew.machine().state().epoch;
-        self.crew.world.carry_out_late(SOME_DAY);
+        self.crew.leaves_late(SOME_DAY);
         self.crew.world.queue = queue;
     }
 

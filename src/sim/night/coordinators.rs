@@ -35,7 +35,7 @@ impl Night {
                 "{seat} dies{over}, and comes back; what it had asked for is carried out {after} later"
             );
             self.notes(fault, words);
-            self.crew.world.carry_out_late(later);
+            self.crew.leaves_late(later);
         } else {
             let words = format!("{seat} dies{over}, and comes back; what it had asked for is lost");
             self.notes(fault, words);
@@ -88,7 +88,7 @@ impl Night {
                 format!("{seat} stands still; what it had asked for is carried out {after} later");
             self.notes(Fault::Freezes, words);
             let queue = self.crew.world.queue.clone();
-            self.crew.world.carry_out_late(later);
+            self.crew.leaves_late(later);
             self.crew.world.queue = queue;
         } else {
             self.notes(Fault::Freezes, format!("{seat} stands still"));

@@ -94,7 +94,7 @@ impl Scene {
                     "what {seat} had asked for will be carried out {time} later"
                 ));
                 let queue = self.crew.world.queue.clone();
-                self.crew.world.carry_out_late(after);
+                self.crew.leaves_late(after);
                 self.crew.world.queue = queue;
             }
             ["dies"] => self.dies(None),

@@ -314,6 +314,8 @@ impl World {
         if ghosts.is_zone_suspect {
             let is_asked = ghosts.is_allowed(marker);
             let is_newest = (marker.epoch, marker.seq) > ghosts.highest;
+            // Decided before the zone went backwards, on what it shows again now.
+            ghosts.is_memory_lost |= ghosts.is_restored && !is_newest;
             ghosts.is_zone_suspect = !is_asked && !is_newest;
         }
         ghosts.nonces.insert(marker.nonce.clone());
