@@ -307,7 +307,7 @@ fn listening(path: &Path) -> Result<Receiver<String>> {
 fn await_socket(lab: &Lab) -> Result<()> {
     for _ in 0..100 {
         let refused = run(lab, &["resume"])?;
-        if !refused.stderr.contains("none was interrupted") {
+        if !refused.stderr.contains("running here") {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -23,7 +23,7 @@ pub(super) fn request(command: &Command) -> Result<Request, Failure> {
         }),
         None => Err(Failure::new(
             Exit::Later,
-            "no rotation is running, and none was interrupted",
+            "no rotation is running here",
             "see `cleanslate status`",
         )),
     }
