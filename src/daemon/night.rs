@@ -241,14 +241,7 @@ impl Night<'_> {
             || super::session::rotation_id("rebuild", self.clock.now().wall),
             |rotation| rotation.plan.id.clone(),
         );
-        Wish {
-            id,
-            mode: request.mode,
-            sites: request.sites,
-            options: request.options,
-            actor,
-            reason: request.reason,
-        }
+        request.wish(id, actor)
     }
 
     /// Plans beside the loop; the plan, or why there is none, comes back.

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::survey::ImageSource;
 use crate::api::wire::{Command as Wanted, Images, Rebuild};
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::plan::{Kept, Mode, Options};
-use crate::model::id::{PlaybookName, SiteName};
+use crate::coordinator::plan::{Kept, Mode, Options, Wish};
+use crate::model::id::{PlaybookName, RotationId, SiteName};
 
 /// A wish that needs a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +151,18 @@ impl Request {
             | Wanted::Resume { .. }
             | Wanted::Retry { .. }
             | Wanted::Recover { .. } => None,
+        }
+    }
+
+    /// As the planner takes it.
+    pub(super) fn wish(self, id: RotationId, actor: String) -> Wish {
+        Wish {
+            id,
+            mode: self.mode,
+            sites: self.sites,
+            options: self.options,
+            actor,
+            reason: self.reason,
         }
     }
 

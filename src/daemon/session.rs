@@ -233,14 +233,7 @@ impl Session {
     ) -> Result<Plan, RunError> {
         let playbook = self.playbook(&request.playbook)?;
         let source = request.source;
-        let wish = Wish {
-            id,
-            mode: request.mode,
-            sites: request.sites,
-            options: request.options,
-            actor,
-            reason: request.reason,
-        };
+        let wish = request.wish(id, actor);
         let sites = self.sites_of(&wish, &playbook);
         let observed = self.observe(&sites, source).await;
         let survey = observed

@@ -9,12 +9,13 @@ use super::super::clock::Clock;
 use super::super::doctor;
 use super::super::journal::JournalError;
 use super::super::rehearsal::{Rehearsal, Script};
+use super::super::request::Request;
 use super::super::schedule::Run;
 use super::super::session::{Session, ttl_high};
 use super::super::survey::{ImageSource, observe};
 use super::{RunError, SCHEDULE};
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::plan::{Mode, Options, Wish, plan};
+use crate::coordinator::plan::{Wish, plan};
 use crate::coordinator::state::State;
 use crate::model::id::{HolderId, SiteName};
 use crate::model::playbook::Playbook;
@@ -39,14 +40,8 @@ impl Rehearsing {
     pub(super) fn of(session: &Session, run: &Run) -> Result<Rehearsing, RunError> {
         let (store, fleet) = (&session.store, &session.config.fleet);
         let playbook = session.playbook(&run.playbook)?;
-        let wish = Wish {
-            id: run.rotation(),
-            mode: Mode::Rotate,
-            sites: None,
-            options: Options::default(),
-            actor: SCHEDULE.to_owned(),
-            reason: None,
-        };
+        let request = Request::rotate(&run.playbook, None);
+        let wish = request.wish(run.rotation(), SCHEDULE.to_owned());
         let now = session.clock().now().wall;
         let mut starts = BTreeMap::new();
         for site in fleet.sites.keys() {
