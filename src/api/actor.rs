@@ -1,4 +1,5 @@
-//! Who asks: the user and the process at the other end of the socket, as the kernel tells them.
+//! Who asks: the user and the process at the other end of the socket, as the kernel tells them, or
+//! the owner of a token.
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -24,6 +25,14 @@ impl Actor {
             user: user_name(peer.uid()),
             pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
         })
+    }
+
+    /// The owner of a token.
+    pub fn of_token(name: &str) -> Actor {
+        Actor {
+            user: format!("token {name}"),
+            pid: None,
+        }
     }
 
     /// This process and its user. Needs a runtime.

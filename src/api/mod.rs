@@ -1,14 +1,16 @@
-//! What other programs meet: event lines, status, and the control socket with the words spoken
-//! over it.
+//! What other programs meet: event lines, status, and the API, over the control socket and TCP.
 pub mod actor;
+pub mod asked;
 pub mod client;
-pub mod conversation;
-mod line;
+pub mod history;
+pub mod http;
 pub mod narrate;
 pub mod public;
+pub mod report;
 pub mod socket;
 pub mod status;
 pub mod story;
+pub mod token;
 pub(crate) mod when;
 pub mod wire;
 pub(crate) mod words;

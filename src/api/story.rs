@@ -75,6 +75,14 @@ impl Storyteller {
     }
 }
 
+/// The plan, where this is the fact that there is one.
+pub fn planned(event: &Event) -> Option<&Plan> {
+    if let Event::Planned { plan } = event {
+        return Some(plan);
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

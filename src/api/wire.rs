@@ -1,26 +1,34 @@
-//! The words of the control socket: one JSON object a line, requests one way, replies the other.
+//! The words of the API: what can be asked of a coordinator, and how each question travels.
 //!
-//! A field is never renamed or removed within `v`. A request that holds a key this program does
-//! not know is refused, not half understood: `--below-floor` must never get lost on its way to an
+//! A field is never renamed or removed within `/v1`. A request that holds a key this program does
+//! not know is refused, not half understood: `below_floor` must never get lost on its way to an
 //! older coordinator.
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::public::Then;
-use crate::model::id::{HostName, PlaybookName, SiteName};
+use crate::model::id::{HostName, PlaybookName, RotationId, SiteName};
 
-/// The version of every line.
-const VERSION: u64 = 1;
-
-/// What an operator asks: `{"v":1,"command":"cordon","site":"fra","reason":"…"}`.
+/// What is asked of a coordinator. What changes something is a POST to its name, `/v1/cordon`, with
+/// its fields as the body; the rest are GETs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// Where everything stands.
     Status {},
-    /// Every event from now on, one line each, until the connection ends.
-    Watch {},
+    /// Every event from now on, until the connection ends; and those after the one named.
+    Watch {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<LineId>,
+    },
+    /// The last rotations.
+    History { last: usize },
+    /// What happened in one rotation.
+    Report { rotation: RotationId },
     /// Begins a rotation of a playbook; without sites, of those that it names.
     Rotate {
         playbook: PlaybookName,
@@ -114,6 +122,14 @@ pub enum Images {
     LastGood,
 }
 
+/// Which line of which rotation: `nightly-20261122T020000-cron/17`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LineId {
+    pub rotation: RotationId,
+    pub n: u64,
+}
+
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -125,7 +141,7 @@ pub struct Refusal {
     pub exit: u8,
 }
 
-/// The answer to one request: `{"v":1,"ok":…}` or `{"v":1,"error":{…}}`.
+/// The answer to one question.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// What was asked for; `{}` where there is nothing to say.
@@ -133,116 +149,126 @@ pub enum Reply {
     Refused(Refusal),
 }
 
-/// Why a line cannot be read.
+/// Why a question cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
+    /// There is nothing of that name to ask for.
+    #[error("{name:?} is no command")]
+    Unknown { name: String },
     #[error("it is not a JSON object: {why}")]
     Json { why: String },
-    #[error("it is of version {found}, this program speaks version {VERSION}")]
-    Version { found: String },
     #[error("{why}")]
     Meaning { why: String },
 }
 
+/// Every command that is a POST, by the last part of its path.
+pub const COMMANDS: [&str; 12] = [
+    "rotate",
+    "abort",
+    "pause",
+    "resume",
+    "take-over",
+    "recover",
+    "retry",
+    "cordon",
+    "uncordon",
+    "withdraw",
+    "restore",
+    "rebuild",
+];
+
 impl Command {
-    /// The line that asks for it, with its end.
-    pub fn line(&self) -> String {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            v: u64,
-            #[serde(flatten)]
-            command: &'a Command,
+    /// How it is asked: method, path with query, and the body, where it has one.
+    pub fn request(&self) -> (&'static str, String, Option<String>) {
+        let (name, body) = self.parts();
+        match self {
+            Command::Status {} => ("GET", "/v1/status".to_owned(), None),
+            Command::Watch { .. } => ("GET", "/v1/events".to_owned(), None),
+            Command::History { last } => ("GET", format!("/v1/rotations?last={last}"), None),
+            Command::Report { rotation } => ("GET", format!("/v1/rotations/{rotation}"), None),
+            Command::Rotate { .. }
+            | Command::Abort { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::TakeOver { .. }
+            | Command::Recover { .. }
+            | Command::Retry { .. }
+            | Command::Cordon { .. }
+            | Command::Uncordon { .. }
+            | Command::Withdraw { .. }
+            | Command::Restore { .. }
+            | Command::Rebuild(_) => ("POST", format!("/v1/{name}"), Some(body)),
         }
-        line(&Line {
-            v: VERSION,
-            command: self,
-        })
     }
 
-    /// Reads a line.
+    /// Reads the body of `POST /v1/NAME`.
     ///
     /// # Errors
     /// [`WireError`] says what is wrong with it; nothing of it may then be done.
-    pub fn parse(line: &[u8]) -> Result<Command, WireError> {
-        let object = versioned(line)?;
-        serde_json::from_value(Value::Object(object)).map_err(|error| meaning(&error))
-    }
-}
-
-impl Reply {
-    /// The line that says it, with its end.
-    pub fn line(&self) -> String {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            v: u64,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            ok: Option<&'a Value>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error: Option<&'a Refusal>,
+    pub fn read(name: &str, body: &[u8]) -> Result<Command, WireError> {
+        if !COMMANDS.contains(&name) {
+            let name = name.to_owned();
+            return Err(WireError::Unknown { name });
         }
-        let (ok, error) = match self {
-            Reply::Ok(value) => (Some(value), None),
-            Reply::Refused(refusal) => (None, Some(refusal)),
-        };
-        let v = VERSION;
-        line(&Line { v, ok, error })
-    }
-
-    /// Reads a line. Keys that a later coordinator may have added do not matter.
-    ///
-    /// # Errors
-    /// [`WireError`] says what is wrong with it.
-    pub fn parse(line: &[u8]) -> Result<Reply, WireError> {
-        let mut object = versioned(line)?;
-        if let Some(value) = object.remove("ok") {
-            return Ok(Reply::Ok(value));
-        }
-        match object.remove("error") {
-            Some(error) => Ok(Reply::Refused(
-                serde_json::from_value(error).map_err(|error| meaning(&error))?,
-            )),
-            None => Err(WireError::Meaning {
-                why: "it holds neither ok nor error".to_owned(),
-            }),
-        }
-    }
-
-    /// As a result.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn into_result(self) -> Result<Value, Refusal> {
-        match self {
-            Reply::Ok(value) => Ok(value),
-            Reply::Refused(refusal) => Err(refusal),
-        }
-    }
-}
-
-/// The object of a line, its version checked and taken out.
-fn versioned(line: &[u8]) -> Result<Map<String, Value>, WireError> {
-    let mut object: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|error| WireError::Json {
+        let object: Value = serde_json::from_slice(body).map_err(|error| WireError::Json {
             why: error.to_string(),
         })?;
-    match object.remove("v") {
-        Some(version) if version == VERSION => Ok(object),
-        other => Err(WireError::Version {
-            found: other.map_or_else(|| "none".to_owned(), |version| version.to_string()),
-        }),
+        let Value::Object(mut object) = object else {
+            let why = "it is something else".to_owned();
+            return Err(WireError::Json { why });
+        };
+        if object.contains_key(TAG) {
+            let why = format!("unknown field `{TAG}`: the path says it");
+            return Err(WireError::Meaning { why });
+        }
+        object.insert(TAG.to_owned(), Value::String(name.replace('-', "_")));
+        serde_json::from_value(Value::Object(object)).map_err(|error| WireError::Meaning {
+            why: error.to_string(),
+        })
+    }
+
+    /// Its name as paths have it, and its fields.
+    fn parts(&self) -> (String, String) {
+        let written = serde_json::to_value(self);
+        let mut value = written.expect("texts, numbers and string keys always serialize");
+        let tag = value.as_object_mut().and_then(|object| object.remove(TAG));
+        let name = tag.as_ref().and_then(Value::as_str).unwrap_or_default();
+        (name.replace('_', "-"), value.to_string())
     }
 }
 
-fn line(value: &impl Serialize) -> String {
-    let mut text =
-        serde_json::to_string(value).expect("texts, numbers and string keys always serialize");
-    text.push('\n');
-    text
+/// Under this key serde keeps which command it is.
+const TAG: &str = "command";
+
+impl fmt::Display for LineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.rotation, self.n)
+    }
 }
 
-fn meaning(error: &serde_json::Error) -> WireError {
-    WireError::Meaning {
-        why: error.to_string(),
+impl FromStr for LineId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<LineId, String> {
+        let parts = text.rsplit_once('/').and_then(|(rotation, n)| {
+            let (rotation, n) = (rotation.parse().ok()?, n.parse().ok()?);
+            Some(LineId { rotation, n })
+        });
+        parts.ok_or_else(|| "no event is called so: ROTATION/N".to_owned())
+    }
+}
+
+impl TryFrom<String> for LineId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<LineId, String> {
+        text.parse()
+    }
+}
+
+impl From<LineId> for String {
+    fn from(id: LineId) -> String {
+        id.to_string()
     }
 }
 
@@ -261,13 +287,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_has_its_line_and_is_read_back_from_it() {
+    fn every_command_is_asked_in_its_own_way_and_read_back_from_it() {
         let lines = [
-            (Command::Status {}, r#"{"v":1,"command":"status"}"#),
-            (Command::Watch {}, r#"{"v":1,"command":"watch"}"#),
             (
                 Command::Abort { reason: reason() },
-                r#"{"v":1,"command":"abort","reason":"kernel \"oops\"\nat 3"}"#,
+                r#"abort {"reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (
                 Command::Rotate {
@@ -276,7 +300,7 @@ mod tests {
                     reason: None,
                     wait: 60,
                 },
-                r#"{"v":1,"command":"rotate","playbook":"nightly","sites":["fra"],"wait":60}"#,
+                r#"rotate {"playbook":"nightly","sites":["fra"],"wait":60}"#,
             ),
             (
                 Command::Pause {
@@ -285,39 +309,33 @@ mod tests {
                     then: Some(Then::Abort),
                 },
                 concat!(
-                    r#"{"v":1,"command":"pause","reason":"","until":"2026-11-22T04:30:00Z","#,
+                    r#"pause {"reason":"","until":"2026-11-22T04:30:00Z","#,
                     r#""then":"abort"}"#
                 ),
             ),
-            (
-                Command::Resume { reason: None },
-                r#"{"v":1,"command":"resume"}"#,
-            ),
-            (
-                Command::Recover { reason: None },
-                r#"{"v":1,"command":"recover"}"#,
-            ),
+            (Command::Resume { reason: None }, r#"resume {}"#),
+            (Command::Recover { reason: None }, r#"recover {}"#),
             (
                 Command::TakeOver { reason: reason() },
-                r#"{"v":1,"command":"take_over","reason":"kernel \"oops\"\nat 3"}"#,
+                r#"take-over {"reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (
                 Command::Retry { reason: reason() },
-                r#"{"v":1,"command":"retry","reason":"kernel \"oops\"\nat 3"}"#,
+                r#"retry {"reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (
                 Command::Cordon {
                     site: site(),
                     reason: reason(),
                 },
-                r#"{"v":1,"command":"cordon","site":"fra","reason":"kernel \"oops\"\nat 3"}"#,
+                r#"cordon {"site":"fra","reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (
                 Command::Uncordon {
                     site: site(),
                     reason: reason(),
                 },
-                r#"{"v":1,"command":"uncordon","site":"fra","reason":"kernel \"oops\"\nat 3"}"#,
+                r#"uncordon {"site":"fra","reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (
                 Command::Withdraw {
@@ -325,7 +343,7 @@ mod tests {
                     reason: String::new(),
                     below_floor: true,
                 },
-                r#"{"v":1,"command":"withdraw","site":"fra","reason":"","below_floor":true}"#,
+                r#"withdraw {"site":"fra","reason":"","below_floor":true}"#,
             ),
             (
                 Command::Restore {
@@ -333,7 +351,7 @@ mod tests {
                     reason: String::new(),
                     unverified: false,
                 },
-                r#"{"v":1,"command":"restore","site":"fra","reason":""}"#,
+                r#"restore {"site":"fra","reason":""}"#,
             ),
             (
                 Command::Rebuild(Rebuild {
@@ -348,78 +366,77 @@ mod tests {
                     wait: 0,
                 }),
                 concat!(
-                    r#"{"v":1,"command":"rebuild","site":"fra","reason":"","without":["fra2"],"#,
+                    r#"rebuild {"site":"fra","reason":"","without":["fra2"],"#,
                     r#""without_ns":["10.0.2.53"],"images":"last-good","restore":true,"kept":true}"#
                 ),
             ),
         ];
         for (command, line) in lines {
-            assert_eq!(command.line(), format!("{line}\n"));
-            assert_eq!(Command::parse(line.as_bytes()).unwrap(), command);
+            let (name, body) = line.split_once(' ').unwrap();
+            let (method, path, sent) = command.request();
+            assert_eq!((method, path), ("POST", format!("/v1/{name}")));
+            let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(value(&sent.unwrap()), value(body));
+            assert_eq!(Command::read(name, body.as_bytes()).unwrap(), command);
         }
+        let asked = |command: Command| {
+            let (method, path, body) = command.request();
+            assert_eq!((method, body), ("GET", None));
+            path
+        };
+        let rotation: RotationId = "nightly-1".parse().unwrap();
+        assert_eq!(asked(Command::Status {}), "/v1/status");
+        assert_eq!(asked(Command::Watch { after: None }), "/v1/events");
+        assert_eq!(asked(Command::History { last: 3 }), "/v1/rotations?last=3");
+        let report = Command::Report { rotation };
+        assert_eq!(asked(report), "/v1/rotations/nightly-1");
     }
 
     #[test]
     fn a_command_that_is_not_understood_in_full_is_refused() {
-        let lines = [
+        let bodies = [
             (
-                r#"{"v":1,"command":"rebuild","site":"fra","reason":"","below_flor":true}"#,
+                "rebuild",
+                r#"{"site":"fra","reason":"","below_flor":true}"#,
                 "flor",
             ),
             (
-                r#"{"v":1,"command":"withdraw","site":"fra","reason":"","force":1}"#,
+                "withdraw",
+                r#"{"site":"fra","reason":"","force":1}"#,
                 "force",
             ),
-            (r#"{"v":1,"command":"status","site":"fra"}"#, "site"),
-            (r#"{"v":1,"command":"withdraw","site":"fra"}"#, "reason"),
-            (
-                r#"{"v":1,"command":"cordon","site":"Fra!","reason":""}"#,
-                "'F'",
-            ),
-            (r#"{"v":1,"command":"explode"}"#, "explode"),
-            (r#"{"v":1}"#, "command"),
-            (r#"{"v":2,"command":"status"}"#, "version 2"),
-            (r#"{"v":"1","command":"status"}"#, "version"),
-            (r#"{"command":"status"}"#, "version none"),
-            (r#"["status"]"#, "JSON object"),
-            (r#"{"v":1,"command":"status"} x"#, "trailing"),
-            ("", "EOF"),
+            ("withdraw", r#"{"site":"fra"}"#, "reason"),
+            ("cordon", r#"{"site":"Fra!","reason":""}"#, "'F'"),
+            ("cordon", r#"{"command":"abort","reason":""}"#, "command"),
+            ("explode", "{}", "explode"),
+            ("status", "{}", "status"),
+            ("take_over", r#"{"reason":""}"#, "take_over"),
+            ("abort", r#"["reason"]"#, "JSON object"),
+            ("abort", r#"{"reason":""} x"#, "trailing"),
+            ("abort", "", "EOF"),
         ];
-        for (line, word) in lines {
-            let why = Command::parse(line.as_bytes()).unwrap_err().to_string();
-            assert!(why.contains(word), "{line}: {why}");
+        for (name, body, word) in bodies {
+            let why = Command::read(name, body.as_bytes())
+                .unwrap_err()
+                .to_string();
+            assert!(why.contains(word), "{name} {body}: {why}");
         }
         let deep = "[".repeat(60_000);
-        assert!(Command::parse(deep.as_bytes()).is_err());
-        assert!(Command::parse(b"\xff\xfe\0{").is_err());
+        assert!(Command::read("abort", deep.as_bytes()).is_err());
+        assert!(Command::read("abort", b"\xff\xfe\0{").is_err());
     }
 
     #[test]
-    fn replies_are_read_back_and_may_grow() {
-        let refusal = Refusal {
-            rule: "floor".to_owned(),
-            what: "www A would have 1 site of 2".to_owned(),
-            cure: "wait".to_owned(),
-            exit: 4,
-        };
-        let replies = [
-            (Reply::Ok(serde_json::json!({})), r#"{"v":1,"ok":{}}"#),
-            (Reply::Ok(Value::Null), r#"{"v":1,"ok":null}"#),
-            (
-                Reply::Refused(refusal),
-                concat!(
-                    r#"{"v":1,"error":{"rule":"floor","what":"www A would have 1 site of 2","#,
-                    r#""cure":"wait","exit":4}}"#
-                ),
-            ),
-        ];
-        for (reply, line) in replies {
-            assert_eq!(reply.line(), format!("{line}\n"));
-            assert_eq!(Reply::parse(line.as_bytes()).unwrap(), reply);
+    fn a_line_is_known_by_its_rotation_and_its_number() {
+        let id: LineId = "nightly-20261122T020000-cron/17".parse().unwrap();
+        assert_eq!(
+            (id.rotation.as_str(), id.n),
+            ("nightly-20261122T020000-cron", 17)
+        );
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in ["", "17", "nightly/", "nightly/x", "/3", "ni ght/3"] {
+            assert!(wrong.parse::<LineId>().is_err(), "{wrong}");
         }
-        let grown = br#"{"v":1,"n":7,"error":{"rule":"r","what":"w","cure":"c","exit":4,"x":1}}"#;
-        assert!(matches!(Reply::parse(grown), Ok(Reply::Refused(_))));
-        assert!(Reply::parse(br#"{"v":1}"#).is_err());
     }
 
     fn site() -> SiteName {

@@ -5,7 +5,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
     abort, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover, report,
-    retry, rotate, schedule, serve, simulate, status, take_over,
+    retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
@@ -28,6 +28,15 @@ pub(crate) struct Global {
     /// Where journals are kept [default: /var/lib/cleanslate for root, else the XDG state folder]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// Asks a coordinator on another machine: https://HOST:PORT; no site.toml is read
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) api: Option<String>,
+    /// The token that --api needs, in a file; CLEANSLATE_TOKEN holds one, too
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Who signed the certificate of --api, where the system does not know them: PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// Prints JSON for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -74,6 +83,8 @@ pub(crate) enum Command {
     Pull(pull::Pull),
     TakeOver(take_over::TakeOver),
     Recover(recover::Recover),
+    #[command(subcommand)]
+    Token(token::Token),
 }
 
 /// A change that a person asks for: why, and whether the question is answered already.

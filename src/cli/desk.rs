@@ -1,16 +1,19 @@
 //! What every command works with: flags, output, clocks, paths.
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
 
 use super::args::Global;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
 use crate::api::actor::Actor;
-use crate::api::client::Client;
+use crate::api::client::{Client, ClientError, Remote};
 use crate::api::when::When;
+use crate::api::wire::{Command, Reply};
 use crate::config::{self, Loaded};
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
@@ -28,6 +31,7 @@ pub(crate) struct Desk {
     pub(crate) when: When,
     environment: BTreeMap<String, Secret>,
     has_warned: Cell<bool>,
+    remote: OnceCell<Remote>,
 }
 
 impl Desk {
@@ -42,6 +46,7 @@ impl Desk {
             when: When::local(),
             environment,
             has_warned: Cell::new(false),
+            remote: OnceCell::new(),
             global,
         }
     }
@@ -87,13 +92,83 @@ impl Desk {
         })?)
     }
 
-    /// A connection to the coordinator that runs, if one does.
-    pub(crate) async fn coordinator(&self, fleet: &Fleet) -> Result<Option<Client>, Failure> {
-        let socket = self
-            .state_dir()
-            .join(fleet.name.as_str())
-            .join("control.sock");
-        Ok(Client::connect(&socket).await?)
+    /// The configuration, unless a coordinator on another machine is asked, which has its own.
+    pub(crate) fn here(&self) -> Result<Option<Loaded>, Failure> {
+        match self.global.api {
+            Some(_) => Ok(None),
+            None => self.load().map(Some),
+        }
+    }
+
+    /// A connection to the coordinator that runs, if one does: that of `--api`, or `here`.
+    pub(crate) async fn coordinator(
+        &self,
+        here: Option<&Loaded>,
+    ) -> Result<Option<Client>, Failure> {
+        match here {
+            Some(loaded) => {
+                let socket = self.folder(&loaded.fleet).join("control.sock");
+                Ok(Client::connect(&socket).await?)
+            }
+            None => Ok(Some(self.remote()?.connect().await?)),
+        }
+    }
+
+    /// What the coordinator of `--api` answers.
+    pub(crate) async fn answered<T: DeserializeOwned>(
+        &self,
+        command: &Command,
+    ) -> Result<T, Failure> {
+        let mut client = self.remote()?.connect().await?;
+        match client.request(command).await? {
+            Reply::Ok(value) => serde_json::from_value(value).map_err(|error| {
+                let why = error.to_string();
+                ClientError::Unreadable { why }.into()
+            }),
+            Reply::Refused(refusal) => Err(ClientError::Refused(refusal).into()),
+        }
+    }
+
+    /// Where the fleet's store is.
+    pub(crate) fn folder(&self, fleet: &Fleet) -> PathBuf {
+        self.state_dir().join(fleet.name.as_str())
+    }
+
+    /// Refuses `--api` for what is done on this machine.
+    pub(crate) fn may_be_elsewhere(&self, may: bool) -> Result<(), Failure> {
+        if may || self.global.api.is_none() {
+            return Ok(());
+        }
+        let what = "no coordinator on another machine can be asked that";
+        let cure = "leave out --api, on the machine where it runs";
+        Err(Failure::new(Exit::Usage, what, cure))
+    }
+
+    fn remote(&self) -> Result<Remote, Failure> {
+        if let Some(remote) = self.remote.get() {
+            return Ok(remote.clone());
+        }
+        let url = self.global.api.as_deref().unwrap_or_default();
+        let remote = Remote::new(url, self.token()?, self.global.ca.as_deref());
+        let remote = remote.map_err(|error| {
+            let cure = "see --api and --ca in `cleanslate --help`";
+            Failure::new(Exit::Usage, error.to_string(), cure)
+        })?;
+        Ok(self.remote.get_or_init(|| remote).clone())
+    }
+
+    fn token(&self) -> Result<Secret, Failure> {
+        let cure = "make one with `cleanslate token create` where the coordinator runs, then \
+                    --token-file FILE";
+        let none = |what: String| Failure::new(Exit::Usage, what, cure);
+        let Some(file) = &self.global.token_file else {
+            let variable = self.environment.get("CLEANSLATE_TOKEN").cloned();
+            return variable.ok_or_else(|| none("--api needs a token".to_owned()));
+        };
+        let text = std::fs::read_to_string(file);
+        let text =
+            text.map_err(|error| none(format!("cannot read {}: {error}", file.display())))?;
+        Ok(Secret::from(text.trim().to_owned()))
     }
 
     /// `--state`, else where the user keeps such things.

@@ -129,15 +129,14 @@ impl From<ClientError> for Failure {
                 chain(&error),
                 "it may have taken the request: see `cleanslate status`",
             ),
-            ClientError::Connect(_)
-            | ClientError::Speak(_)
-            | ClientError::TooLong
-            | ClientError::Unreadable(_) => Failure::new(
-                Exit::Later,
-                chain(&error),
-                "see that this user may open control.sock in the state folder, and that both \
+            ClientError::Connect(_) | ClientError::Speak(_) | ClientError::Unreadable { .. } => {
+                Failure::new(
+                    Exit::Later,
+                    chain(&error),
+                    "see that this user may open control.sock in the state folder, and that both \
                  programs are of one version",
-            ),
+                )
+            }
         }
     }
 }

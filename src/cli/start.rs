@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::{Cli, Command};
 use super::command::{
     abort, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover, report,
-    retry, rotate, schedule, serve, simulate, status, take_over,
+    retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -46,6 +46,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(desk: &Desk, command: Command) -> Outcome {
+    desk.may_be_elsewhere(is_for_coordinators(&command))?;
     match command {
         Command::Init(args) => init::run(desk, &args).await,
         Command::Check(args) => check::run(desk, &args),
@@ -64,12 +65,43 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Restore(args) => Box::pin(by_hand::restore(desk, &args)).await,
         Command::Cordon(args) => Box::pin(by_hand::cordon(desk, &args)).await,
         Command::Uncordon(args) => Box::pin(by_hand::uncordon(desk, &args)).await,
-        Command::History(args) => history::run(desk, &args),
-        Command::Report(args) => report::run(desk, &args),
+        Command::History(args) => Box::pin(history::run(desk, &args)).await,
+        Command::Report(args) => Box::pin(report::run(desk, &args)).await,
         Command::Schedule(args) => schedule::run(desk, &args),
         Command::Pull(args) => Box::pin(pull::run(desk, &args)).await,
         Command::TakeOver(args) => Box::pin(take_over::run(desk, &args)).await,
         Command::Recover(args) => Box::pin(recover::run(desk, &args)).await,
+        Command::Token(args) => token::run(desk, &args),
+    }
+}
+
+/// Whether a coordinator on another machine can be asked it.
+fn is_for_coordinators(command: &Command) -> bool {
+    match command {
+        Command::Rotate(_)
+        | Command::Rebuild(_)
+        | Command::Status(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Abort(_)
+        | Command::Retry(_)
+        | Command::Withdraw(_)
+        | Command::Restore(_)
+        | Command::Cordon(_)
+        | Command::Uncordon(_)
+        | Command::History(_)
+        | Command::Report(_)
+        | Command::TakeOver(_)
+        | Command::Recover(_) => true,
+        Command::Init(_)
+        | Command::Check(_)
+        | Command::Doctor(_)
+        | Command::Simulate(_)
+        | Command::Plan(_)
+        | Command::Serve(_)
+        | Command::Schedule(_)
+        | Command::Pull(_)
+        | Command::Token(_) => false,
     }
 }
 

@@ -6,15 +6,18 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::adapters::Adapters;
+use super::archive::Archive;
 use super::clock::Clock;
 use super::night::Notice;
 use super::status::{Known, look};
-use crate::api::conversation::{Answer, Asked};
+use crate::api::asked::{Answer, Asked, Heard};
+use crate::api::http::Front;
 use crate::api::socket::Socket;
 use crate::api::story::{Story, Storyteller};
-use crate::api::wire::{Command as Wanted, Refusal, Reply};
+use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
 use crate::model::fleet::Fleet;
+use crate::model::id::RotationId;
 use crate::store::Occupant;
 
 /// So many event lines wait for a watcher before it is let go.
@@ -26,6 +29,8 @@ pub struct Control {
     waits: Option<oneshot::Sender<Answer>>,
     owner: Occupant,
     asked: mpsc::Receiver<Asked>,
+    front: Arc<Front>,
+    archive: Archive,
     serving: Option<AbortHandle>,
     lines: broadcast::Sender<Arc<str>>,
     teller: Storyteller,
@@ -34,10 +39,12 @@ pub struct Control {
 impl Control {
     /// Listens at `path`. A rotation runs without its socket rather than not at all: a problem is
     /// logged.
-    pub(super) async fn listen(path: PathBuf, owner: Occupant) -> Control {
+    pub(super) async fn listen(path: PathBuf, owner: Occupant, archive: Archive) -> Control {
         let (sender, asked) = mpsc::channel(16);
+        let folder = path.parent().unwrap_or(&path);
+        let front = Front::new(sender, folder);
         let serving = match Socket::bind(&path).await {
-            Ok(socket) => Some(tokio::spawn(socket.serve(sender)).abort_handle()),
+            Ok(socket) => Some(tokio::spawn(socket.serve(Arc::clone(&front))).abort_handle()),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "no control socket");
                 None
@@ -46,6 +53,8 @@ impl Control {
         let (lines, _) = broadcast::channel(LINES_BEHIND);
         Control {
             asked,
+            front,
+            archive,
             serving,
             lines,
             teller: Storyteller::default(),
@@ -57,6 +66,11 @@ impl Control {
     /// Whether anybody can ask something.
     pub fn is_open(&self) -> bool {
         self.serving.is_some()
+    }
+
+    /// What a door to this process needs.
+    pub fn front(&self) -> Arc<Front> {
+        Arc::clone(&self.front)
     }
 
     /// Every event line from now on.
@@ -75,9 +89,15 @@ impl Control {
     }
 
     /// It has begun, or could not.
-    pub(super) fn keep_promise(&mut self, result: Result<(), Problem>) {
+    pub(super) fn keep_promise(&mut self, result: Result<RotationId, Problem>) {
         if let Some(answer) = self.waits.take() {
-            drop(answer.send(reply(result)));
+            drop(answer.send(match result {
+                Ok(rotation) => {
+                    let taken = serde_json::json!({ "rotation": rotation });
+                    Answer::Reply(Reply::Ok(taken))
+                }
+                Err(problem) => reply(Err(problem)),
+            }));
         }
     }
 
@@ -122,7 +142,9 @@ impl Control {
                 "a rotation is running and holds the marker, or waits for it"
             }
             Wanted::Status {}
-            | Wanted::Watch {}
+            | Wanted::Watch { .. }
+            | Wanted::History { .. }
+            | Wanted::Report { .. }
             | Wanted::Abort { .. }
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }
@@ -139,9 +161,26 @@ impl Control {
         ))
     }
 
-    /// An answer that follows every event from now on.
-    pub(super) fn watch(&self) -> Answer {
-        Answer::Events(self.lines.subscribe())
+    /// Answers with every event from now on, those after the one named before them.
+    pub(super) fn watch(&self, after: Option<LineId>, answer: oneshot::Sender<Answer>) {
+        let heard = Heard {
+            missed: Vec::new(),
+            lines: self.lines.subscribe(),
+        };
+        match after {
+            Some(after) => self.archive().missed(after, heard, answer),
+            None => drop(answer.send(Answer::Events(heard))),
+        }
+    }
+
+    /// Where the past is read.
+    pub(super) fn archive(&self) -> Archive {
+        self.archive.clone()
+    }
+
+    /// The configuration was read anew.
+    pub(super) fn keep_archive(&mut self, archive: Archive) {
+        self.archive = archive;
     }
 }
 
@@ -191,7 +230,7 @@ pub(super) fn none_runs() -> Answer {
     ))
 }
 
-fn refused(rule: &str, what: &str, cure: &str, exit: u8) -> Reply {
+pub(super) fn refused(rule: &str, what: &str, cure: &str, exit: u8) -> Reply {
     Reply::Refused(Refusal {
         rule: rule.to_owned(),
         what: what.to_owned(),

@@ -1,6 +1,7 @@
 //! The shell around the machine: the event loop, the executor of effects, the clock. The only
 //! place that knows both the machine and the adapters.
 pub mod adapters;
+mod archive;
 pub mod clock;
 mod control;
 pub mod doctor;

@@ -12,7 +12,7 @@ use super::journal::{self, JournalError};
 use super::request::Request;
 use super::status::Known;
 use super::survey::observe;
-use crate::api::conversation::{Answer, Asked};
+use crate::api::asked::{Answer, Asked};
 use crate::api::public;
 use crate::api::status::LastEnd;
 use crate::api::wire::Command as Wanted;
@@ -108,7 +108,9 @@ impl Night<'_> {
             self.tell(&input, &mut executor, &moves)?
                 .map_err(RunError::Refused)?;
         }
-        self.control.keep_promise(Ok(()));
+        if let Some(rotation) = &self.coordinator.state().rotation {
+            self.control.keep_promise(Ok(rotation.plan.id.clone()));
+        }
         loop {
             if let Some(finish) = finished(self.coordinator.state()) {
                 self.keep_story(&finish.rotation)?;
@@ -220,8 +222,16 @@ impl Night<'_> {
                 control::answer_status(Arc::clone(&self.adapters), known, self.clock, answer);
                 None
             }
-            Wanted::Watch {} => {
-                drop(answer.send(self.control.watch()));
+            Wanted::Watch { after } => {
+                self.control.watch(after, answer);
+                None
+            }
+            Wanted::History { last } => {
+                self.control.archive().history(last, answer);
+                None
+            }
+            Wanted::Report { rotation } => {
+                self.control.archive().report(rotation, answer);
                 None
             }
             other @ (Wanted::Rotate { .. }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::journal::{self, JournalError, event_of};
 use super::night::RunError;
 use crate::api::status::LastEnd;
-use crate::api::story::{Story, Storyteller};
+use crate::api::story::{Story, Storyteller, planned};
 use crate::config::sources::Snapshot;
 use crate::config::{self, Loaded};
 use crate::coordinator::event::{Event, VisitEnd};
@@ -234,14 +234,6 @@ pub(super) fn kept(
 
 fn last_plan(events: &[(Event, Now)]) -> Option<&Plan> {
     events.iter().rev().find_map(|(event, _)| planned(event))
-}
-
-/// The plan, where this is the fact that there is one.
-pub fn planned(event: &Event) -> Option<&Plan> {
-    if let Event::Planned { plan } = event {
-        return Some(plan);
-    }
-    None
 }
 
 /// The sites that a rotation left for want of time, in its order.

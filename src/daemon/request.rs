@@ -145,7 +145,9 @@ impl Request {
             }
             Wanted::TakeOver { reason } => Some(Ok(Request::take_over(reason.clone()))),
             Wanted::Status {}
-            | Wanted::Watch {}
+            | Wanted::Watch { .. }
+            | Wanted::History { .. }
+            | Wanted::Report { .. }
             | Wanted::Abort { .. }
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }

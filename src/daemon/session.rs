@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
+use super::archive::Archive;
 use super::clock::Clock;
 use super::control::Control;
 use super::journal::{self, JournalError};
@@ -15,6 +16,7 @@ use super::past::{self, Past, ROOT};
 use super::request::Request;
 use super::schedule::Run;
 use super::survey::{ImageSource, Observations, observe};
+use crate::api::story::planned;
 use crate::config::report::Report;
 use crate::config::{self, Loaded};
 use crate::coordinator::event::Event;
@@ -257,7 +259,7 @@ impl Session {
         let rotations = self.store.rotations().map_err(JournalError::Store)?;
         let last = rotations.last().ok_or_else(nothing)?;
         let events = past::events_of(&self.store, &last.rotation)?;
-        let plan = events.iter().find_map(|(event, _)| past::planned(event));
+        let plan = events.iter().find_map(|(event, _)| planned(event));
         let playbook = plan.ok_or_else(nothing)?.playbook.clone();
         let is_known = |site: &SiteName| self.config.fleet.sites.contains_key(site);
         let left: Vec<SiteName> = past::left(&events).into_iter().filter(is_known).collect();
@@ -302,11 +304,20 @@ impl Session {
         Ok(())
     }
 
+    /// Where the past is read by others than the loop.
+    pub(super) fn archive(&self) -> Archive {
+        Archive {
+            state: self.paths.state.clone(),
+            loaded: Arc::new(self.config.clone()),
+            options: self.paths.options.clone(),
+        }
+    }
+
     /// Opens the control socket of this process.
     pub async fn listen(&self) -> Control {
         let fleet = self.config.fleet.name.as_str();
         let path = self.paths.state.join(fleet).join(SOCKET);
-        Control::listen(path, self.owner.clone()).await
+        Control::listen(path, self.owner.clone(), self.archive()).await
     }
 
     /// The playbook of that name.

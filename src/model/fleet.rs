@@ -28,6 +28,8 @@ pub struct Fleet {
     pub registries: BTreeMap<String, Registry>,
     pub freezes: Vec<Freeze>,
     pub notifies: Vec<Notify>,
+    /// `None`: the coordinator answers on its control socket only.
+    pub api: Option<Listen>,
 }
 
 /// Days on which nothing runs by itself.
@@ -45,6 +47,23 @@ impl Freeze {
     pub fn holds(&self, day: Date) -> bool {
         (self.from..=self.until).contains(&day)
     }
+}
+
+/// Where the coordinator answers over the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    pub address: SocketAddr,
+    /// `None`: in the clear, to this machine only.
+    pub tls: Option<ListenTls>,
+}
+
+/// Who the coordinator proves to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenTls {
+    /// PEM, those that signed it too.
+    pub cert: Vec<u8>,
+    /// PEM.
+    pub key: Secret,
 }
 
 /// Who is told what happens.

@@ -488,6 +488,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
         measures_traffic: false,
         freezes: Vec::new(),
         notifies: Vec::new(),
+        api: None,
         registries: BTreeMap::new(),
     }
 }

@@ -37,8 +37,8 @@ pub(super) async fn pass_on(
     command: &Command,
     until: Until,
 ) -> Result<Option<Exit>, Failure> {
-    let loaded = desk.load()?;
-    Box::pin(Elsewhere::new(desk, &loaded, what, until).pass_on(command)).await
+    let here = desk.here()?;
+    Box::pin(Elsewhere::new(desk, here.as_ref(), what, until).pass_on(command)).await
 }
 
 /// The same for what a person is asked about first.
@@ -48,8 +48,7 @@ pub(super) async fn ask_and_pass_on(
     command: &Command,
     until: Until,
 ) -> Result<Option<Exit>, Failure> {
-    let fleet = desk.load()?.fleet;
-    if desk.coordinator(&fleet).await?.is_none() {
+    if desk.coordinator(desk.here()?.as_ref()).await?.is_none() {
         return Ok(None);
     }
     confirm(&desk.output, yes, question)?;

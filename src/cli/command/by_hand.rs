@@ -144,7 +144,9 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// By the coordinator that runs, else here.
     async fn act(self, desk: &Desk, question: &str) -> Outcome {
-        known_site(&desk.load()?.fleet, self.site)?;
+        if let Some(here) = desk.here()? {
+            known_site(&here.fleet, self.site)?;
+        }
         let what = format!("{} {}", self.what, self.site);
         let asked = (what, question, self.yes);
         if let Some(exit) = act::ask_and_pass_on(desk, asked, &self.command, self.until).await? {

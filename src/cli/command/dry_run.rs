@@ -8,9 +8,10 @@ use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
 use super::plan::{self, Looked, look};
-use super::{preview, report};
+use super::preview;
 use crate::api::narrate::Narrator;
 use crate::api::public::{Line, Public, VERSION};
+use crate::api::report::of_site;
 use crate::api::when::span;
 use crate::api::words;
 use crate::config::Loaded;
@@ -18,7 +19,6 @@ use crate::coordinator::event::VisitEnd;
 use crate::coordinator::outcome::Problem;
 use crate::daemon::Finish;
 use crate::daemon::rehearsal::{Rehearsal, Script};
-use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, PlaybookName, RotationId, SiteName};
 use crate::model::time::Ttl;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(
         &desk.when,
         desk.clock.now().wall,
     ));
-    let busy = busy(desk, &loaded.fleet, &looked).await?;
+    let busy = busy(desk, &loaded, &looked).await?;
     let adapters = desk.adapters(&loaded.fleet)?;
     let zone = looked.seen.zone.clone().map_err(Failure::unchanged)?;
     let script = script(desk, &loaded, &looked, playbook)?;
@@ -69,12 +69,12 @@ pub(super) async fn run(
 }
 
 /// Whoever runs a rotation here owns the store: a real run would not begin.
-async fn busy(desk: &Desk, fleet: &Fleet, looked: &Looked) -> Result<Option<Problem>, Failure> {
+async fn busy(desk: &Desk, loaded: &Loaded, looked: &Looked) -> Result<Option<Problem>, Failure> {
     let unfinished = looked.state.rotation.as_ref().filter(|r| r.end.is_none());
     let Some(rotation) = unfinished.map(|rotation| &rotation.plan.id) else {
         return Ok(None);
     };
-    if desk.coordinator(fleet).await?.is_some() {
+    if desk.coordinator(Some(loaded)).await?.is_some() {
         return Ok(Some(Problem {
             what: format!("one rotation: {rotation} runs here"),
             cure: "wait for its end: `cleanslate status --watch`".to_owned(),
@@ -193,7 +193,7 @@ struct Finding<'a> {
 impl<'a> End<'a> {
     fn of(finish: &'a Finish, lines: &[Line], findings: &'a [Problem]) -> End<'a> {
         let visited = finish.visits.iter().map(|(site, (end, why))| {
-            let report = report::of_site(site, lines);
+            let report = of_site(site, lines);
             Fate {
                 site: site.clone(),
                 would: VisitWould::End(*end),

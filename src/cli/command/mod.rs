@@ -21,3 +21,4 @@ pub(super) mod serve;
 pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod take_over;
+pub(super) mod token;

@@ -62,7 +62,9 @@ enum Images {
 }
 
 pub(crate) async fn run(desk: &Desk, args: &Rebuild) -> Outcome {
-    known_site(&desk.load()?.fleet, &args.site)?;
+    if let Some(here) = desk.here()? {
+        known_site(&here.fleet, &args.site)?;
+    }
     let (command, until) = (
         Command::Rebuild(wire_of(desk, args)),
         Until::Visited(args.site.clone()),

@@ -1,23 +1,21 @@
 //! `report`: one rotation, site by site, with its evidence.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::Deserialize;
 
 use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
 use super::super::memory::Memory;
-use crate::api::public::{Line, Public};
-use crate::api::story::Story;
-use crate::api::when::{When, between, span};
+use crate::api::report::{EvidenceReport, Found, Report, of_container, ran, report};
+use crate::api::when::{When, span};
+use crate::api::wire::Command;
 use crate::api::words;
-use crate::coordinator::event::Event;
-use crate::model::evidence::{ChangeKind, Evidence};
+use crate::model::evidence::Evidence;
 use crate::model::id::{RotationId, SiteName};
-use crate::model::time::Now;
 
 /// One rotation: what happened, how long, digests, scale, and what was kept as evidence
 #[derive(Args, Debug)]
@@ -33,46 +31,11 @@ pub(crate) struct Show {
     logs: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
-    v: u8,
-    rotation: RotationId,
-    began: Timestamp,
-    seconds: u64,
-    sites: Vec<SiteReport>,
-    events: Vec<Line>,
-}
-
-#[derive(Debug, Default, Serialize)]
-pub(super) struct SiteReport {
-    site: String,
-    /// From the withdrawal to the restoration; null: it was not withdrawn, or is out still.
-    pub(super) seconds_out_of_dns: Option<u64>,
-    seconds_drain: Option<u64>,
-    seconds_recreate: Option<u64>,
-    scaled_from: BTreeMap<String, u32>,
-    pub(super) scaled_to: BTreeMap<String, u32>,
-    /// By service: what ran, and what was pinned.
-    digests: BTreeMap<String, [String; 2]>,
-    end: Option<String>,
-    evidence: Vec<EvidenceReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct EvidenceReport {
-    host: String,
-    container: String,
-    service: String,
-    restarts: u64,
-    oom_killed: bool,
-    /// `A`, `C`, `D` and the path, as `docker diff` prints them.
-    changes: Vec<String>,
-    changes_left_out: u64,
-    logs: String,
-}
-
-pub(crate) fn run(desk: &Desk, args: &Show) -> Outcome {
-    let loaded = desk.load()?;
+pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
+    let Some(loaded) = desk.here()? else {
+        let report = from_coordinator(desk, args.rotation.as_ref()).await?;
+        return Ok(show(desk, args, &report));
+    };
     let none = |what: String| {
         Failure::new(
             Exit::Usage,
@@ -93,13 +56,43 @@ pub(crate) fn run(desk: &Desk, args: &Show) -> Outcome {
     };
     let report = report(&rotation, &story, found)
         .ok_or_else(|| none(format!("no rotation is called {rotation}")))?;
+    Ok(show(desk, args, &report))
+}
+
+fn show(desk: &Desk, args: &Show, report: &Report) -> Exit {
     if desk.output.is_json {
-        desk.output.json(&report);
+        desk.output.json(report);
     } else {
-        let text = text(&report, args.logs, &desk.when, desk.clock.now().wall);
+        let text = text(report, args.logs, &desk.when, desk.clock.now().wall);
         desk.output.result(&text);
     }
-    Ok(Exit::Done)
+    Exit::Done
+}
+
+async fn from_coordinator(desk: &Desk, wanted: Option<&RotationId>) -> Result<Report, Failure> {
+    let rotation = match wanted {
+        Some(rotation) => rotation.clone(),
+        None => {
+            let status = desk.answered::<Last>(&Command::History { last: 1 }).await?;
+            let last = status.rotations.into_iter().next();
+            last.map(|last| last.rotation).ok_or_else(|| {
+                let what = "no rotation was ever begun there";
+                Failure::new(Exit::Usage, what, "begin one with `cleanslate rotate`")
+            })?
+        }
+    };
+    desk.answered(&Command::Report { rotation }).await
+}
+
+/// The part of a list of rotations that names them.
+#[derive(Deserialize)]
+struct Last {
+    rotations: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    rotation: RotationId,
 }
 
 fn evidence(
@@ -121,156 +114,6 @@ fn evidence(
         by_site.entry(stored.site).or_default().extend(reports);
     }
     Ok(by_site)
-}
-
-fn of_container(host: &str, kept: Evidence) -> EvidenceReport {
-    let change = |change: crate::model::evidence::PathChange| {
-        let letter = match change.kind {
-            ChangeKind::Added => 'A',
-            ChangeKind::Modified => 'C',
-            ChangeKind::Deleted => 'D',
-        };
-        format!("{letter} {}", change.path)
-    };
-    EvidenceReport {
-        host: host.to_owned(),
-        container: kept.name,
-        service: format!("{}/{}", kept.project, kept.service),
-        restarts: kept.restarts,
-        oom_killed: kept.oom_killed,
-        changes: kept.changes.into_iter().map(change).collect(),
-        changes_left_out: kept.changes_left_out,
-        logs: kept.logs,
-    }
-}
-
-/// What was found at the hosts of each site.
-struct Found {
-    ran: BTreeMap<SiteName, Digests>,
-    evidence: BTreeMap<SiteName, Vec<EvidenceReport>>,
-}
-
-/// By `PROJECT/SERVICE`.
-type Digests = BTreeMap<String, BTreeSet<String>>;
-
-fn report(rotation: &RotationId, story: &Story, mut found: Found) -> Option<Report> {
-    let (first, last) = (story.lines.first()?.at, story.lines.last()?.at);
-    let sites = story.lines.iter().filter_map(|line| line.site.as_ref());
-    let sites: BTreeSet<&SiteName> = sites.collect();
-    let sites = sites.into_iter().map(|site| SiteReport {
-        evidence: found.evidence.remove(site).unwrap_or_default(),
-        digests: digests(story, found.ran.remove(site).unwrap_or_default(), site),
-        ..of_site(site, &story.lines)
-    });
-    Some(Report {
-        v: 1,
-        rotation: rotation.clone(),
-        began: first,
-        seconds: between(first, last).as_secs(),
-        sites: sites.collect(),
-        events: story.lines.clone(),
-    })
-}
-
-pub(super) fn of_site(site: &SiteName, lines: &[Line]) -> SiteReport {
-    let mut report = SiteReport {
-        site: site.to_string(),
-        ..SiteReport::default()
-    };
-    let mut withdrawn = None;
-    for line in lines.iter().filter(|line| line.site.as_ref() == Some(site)) {
-        let name = || {
-            serde_json::to_value(&line.public).ok()?["event"]
-                .as_str()
-                .map(str::to_owned)
-        };
-        match &line.public {
-            Public::Withdrawn { .. } => withdrawn = Some(line.at),
-            Public::Restored { .. } | Public::PutBack { .. } => {
-                let out = withdrawn
-                    .take()
-                    .map(|since| between(since, line.at).as_secs());
-                report.seconds_out_of_dns = out.or(report.seconds_out_of_dns);
-                if let Public::PutBack { .. } = line.public {
-                    report.end = name();
-                }
-            }
-            Public::Drained { seconds, .. } => report.seconds_drain = Some(*seconds),
-            Public::Recreated {
-                seconds,
-                scaled_from,
-                scaled_to,
-                ..
-            } => {
-                report.seconds_recreate = Some(*seconds);
-                report.scaled_from = scaled_from.clone();
-                report.scaled_to = scaled_to.clone();
-            }
-            Public::VisitCompleted { .. }
-            | Public::SiteSkipped { .. }
-            | Public::SiteQuarantined { .. } => report.end = name(),
-            Public::RotationPlanned { .. }
-            | Public::VisitStarted { .. }
-            | Public::ImagesPulled { .. }
-            | Public::KeptDrifted { .. }
-            | Public::Ready { .. }
-            | Public::WithdrawRefused { .. }
-            | Public::Draining { .. }
-            | Public::Verified { .. }
-            | Public::Soaked
-            | Public::Retrying { .. }
-            | Public::Waiting { .. }
-            | Public::TagMoved { .. }
-            | Public::TakenOver { .. }
-            | Public::RotationPaused { .. }
-            | Public::RotationResumed { .. }
-            | Public::RotationHalted { .. }
-            | Public::RotationAborted { .. }
-            | Public::RotationCompleted { .. } => {}
-        }
-    }
-    report
-}
-
-/// What ran at the first look at each host.
-fn ran(events: &[(Event, Now)]) -> BTreeMap<SiteName, Digests> {
-    let mut ran: BTreeMap<SiteName, Digests> = BTreeMap::new();
-    let mut looked = BTreeSet::new();
-    for (event, _) in events {
-        let Event::HostLooked {
-            site,
-            host,
-            inventory,
-        } = event
-        else {
-            continue;
-        };
-        if !looked.insert((site, host)) {
-            continue;
-        }
-        let of_site = ran.entry(site.clone()).or_default();
-        for container in inventory.containers.iter().filter(|c| c.is_running()) {
-            let service = format!("{}/{}", container.project, container.service);
-            let digest = container.digests.first();
-            let digest = digest.map_or("unknown".to_owned(), ToString::to_string);
-            of_site.entry(service).or_default().insert(digest);
-        }
-    }
-    ran
-}
-
-/// What ran, and what was pinned; by `PROJECT/SERVICE`.
-fn digests(story: &Story, ran: Digests, site: &SiteName) -> BTreeMap<String, [String; 2]> {
-    let joined = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(", ");
-    let mut digests: BTreeMap<String, [String; 2]> = BTreeMap::new();
-    for (service, old) in ran {
-        digests.entry(service).or_default()[0] = joined(old);
-    }
-    for (service, pinned) in story.pinned.get(site).into_iter().flatten() {
-        let pinned = pinned.iter().map(ToString::to_string).collect();
-        digests.entry(service.clone()).or_default()[1] = joined(pinned);
-    }
-    digests
 }
 
 fn text(report: &Report, logs: bool, when: &When, now: Timestamp) -> String {

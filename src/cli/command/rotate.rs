@@ -52,13 +52,17 @@ pub(crate) struct Rotate {
 
 pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
     if args.dry_run {
+        desk.may_be_elsewhere(false)?;
         let file = args.plan.as_deref();
         return Box::pin(dry_run::run(desk, &args.playbook, &args.site, file)).await;
     }
-    let loaded = desk.load()?;
-    plan::playbook(&loaded, &args.playbook)?;
-    for site in &args.site {
-        known_site(&loaded.fleet, site)?;
+    let here = desk.here()?;
+    desk.may_be_elsewhere(args.plan.is_none())?;
+    if let Some(here) = &here {
+        plan::playbook(here, &args.playbook)?;
+        for site in &args.site {
+            known_site(&here.fleet, site)?;
+        }
     }
     let command = Command::Rotate {
         playbook: args.playbook.clone(),
@@ -68,10 +72,8 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
     };
     if args.plan.is_none() {
         let what = format!("rotate {}", args.playbook);
-        let question = format!(
-            "Rotate fleet {} by the playbook {}?",
-            loaded.fleet.name, args.playbook
-        );
+        let fleet = here.map_or(String::new(), |here| format!(" {}", here.fleet.name));
+        let question = format!("Rotate fleet{fleet} by the playbook {}?", args.playbook);
         let asked = (what, question.as_str(), args.yes);
         if let Some(exit) = act::ask_and_pass_on(desk, asked, &command, Until::Rotated).await? {
             return Ok(exit);

@@ -10,6 +10,7 @@ use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
 use super::super::grid::grid;
 use super::super::memory::Memory;
+use crate::api::client::{ClientError, Watch};
 use crate::api::status::{InDns, RotationState, SiteStatus, Status};
 use crate::api::when::When;
 use crate::api::wire::{Command, Reply};
@@ -22,20 +23,27 @@ const WITHIN: Duration = Duration::from_secs(2);
 
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
+/// What happens within so long is shown together.
+const TOGETHER: Duration = Duration::from_millis(250);
+
 /// Where every site stands, and what a person is needed for
 ///
 /// Asks the coordinator that runs; else what the journal remembers, the primary and the engines.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Show {
-    /// Shows it again every two seconds
+    /// Shows it again whenever something happens, and every two seconds
     #[arg(long)]
     watch: bool,
 }
 
 pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
-    let loaded = desk.load()?;
+    let here = desk.here()?;
+    let mut events = None;
     loop {
-        let status = Box::pin(look(desk, &loaded)).await?;
+        if args.watch && events.is_none() {
+            events = listen(desk, here.as_ref()).await;
+        }
+        let status = Box::pin(look(desk, here.as_ref())).await?;
         if desk.output.is_json {
             desk.output.json(&status);
         } else {
@@ -46,14 +54,44 @@ pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
         if !args.watch {
             return Ok(Exit::Done);
         }
-        tokio::time::sleep(WATCH_EVERY).await;
+        until_something_happens(&mut events).await;
     }
 }
 
-async fn look(desk: &Desk, loaded: &Loaded) -> Result<Status, Failure> {
-    if let Some(status) = from_coordinator(desk, loaded).await? {
+/// The events of the coordinator, where one runs.
+async fn listen(desk: &Desk, here: Option<&Loaded>) -> Option<Watch> {
+    let client = desk.coordinator(here).await.ok()??;
+    client.watch().await.ok()
+}
+
+/// An event, or some time; several that come at once are shown together.
+async fn until_something_happens(events: &mut Option<Watch>) {
+    let is_heard = match events {
+        Some(watch) => timeout(WATCH_EVERY, watch.next()).await,
+        None => {
+            tokio::time::sleep(WATCH_EVERY).await;
+            return;
+        }
+    };
+    match is_heard {
+        Ok(Ok(Some(_))) => tokio::time::sleep(TOGETHER).await,
+        Ok(Ok(None) | Err(_)) => {
+            // It went: the next look says so, or finds another.
+            *events = None;
+            tokio::time::sleep(TOGETHER).await;
+        }
+        Err(_) => {}
+    }
+}
+
+async fn look(desk: &Desk, here: Option<&Loaded>) -> Result<Status, Failure> {
+    if let Some(status) = from_coordinator(desk, here).await? {
         return Ok(status);
     }
+    let Some(loaded) = here else {
+        let what = "the coordinator did not answer in time";
+        return Err(Failure::new(Exit::Later, what, "try again in a moment"));
+    };
     let known = match Memory::open(desk, loaded)? {
         Some(memory) => Known {
             state: Some(memory.state(loaded)?),
@@ -67,18 +105,20 @@ async fn look(desk: &Desk, loaded: &Loaded) -> Result<Status, Failure> {
     Ok(daemon::status::look(&adapters, &known, desk.clock).await)
 }
 
-async fn from_coordinator(desk: &Desk, loaded: &Loaded) -> Result<Option<Status>, Failure> {
-    let Some(mut client) = desk.coordinator(&loaded.fleet).await? else {
+async fn from_coordinator(desk: &Desk, here: Option<&Loaded>) -> Result<Option<Status>, Failure> {
+    let Some(mut client) = desk.coordinator(here).await? else {
         return Ok(None);
     };
     let reply = match timeout(WITHIN, client.request(&Command::Status {})).await {
         Ok(reply) => reply?,
         Err(_) => return Ok(None),
     };
-    let Reply::Ok(value) = reply else {
-        return Ok(None);
-    };
-    Ok(serde_json::from_value(value).ok())
+    match reply {
+        Reply::Ok(value) => Ok(serde_json::from_value(value).ok()),
+        // It ends, or is too busy: what is remembered here has to do.
+        Reply::Refused(_) if here.is_some() => Ok(None),
+        Reply::Refused(refusal) => Err(ClientError::Refused(refusal).into()),
+    }
 }
 
 fn text(status: &Status, when: &When, now: Timestamp) -> String {

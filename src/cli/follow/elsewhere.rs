@@ -40,7 +40,8 @@ pub(crate) enum Until {
 /// Whoever took a wish, and what is heard of it.
 pub(crate) struct Elsewhere<'a> {
     desk: &'a Desk,
-    loaded: &'a Loaded,
+    /// `None`: the coordinator is on another machine.
+    here: Option<&'a Loaded>,
     /// As typed: `rebuild nyc`.
     what: String,
     until: Until,
@@ -55,13 +56,13 @@ pub(crate) struct Elsewhere<'a> {
 impl<'a> Elsewhere<'a> {
     pub(crate) fn new(
         desk: &'a Desk,
-        loaded: &'a Loaded,
+        here: Option<&'a Loaded>,
         what: String,
         until: Until,
     ) -> Elsewhere<'a> {
         Elsewhere {
             desk,
-            loaded,
+            here,
             what,
             until,
             asked: desk.clock.now().wall,
@@ -77,12 +78,11 @@ impl<'a> Elsewhere<'a> {
     /// # Errors
     /// Why it was refused, or where it was lost sight of.
     pub(crate) async fn pass_on(mut self, command: &Command) -> Result<Option<Exit>, Failure> {
-        let fleet = &self.loaded.fleet;
-        let Some(mut client) = self.desk.coordinator(fleet).await? else {
+        let Some(mut client) = self.desk.coordinator(self.here).await? else {
             return Ok(None);
         };
         // Listened to before it is asked, so that nothing is missed.
-        let watch = match self.desk.coordinator(fleet).await? {
+        let watch = match self.desk.coordinator(self.here).await? {
             Some(listener) => Some(listener.watch().await?),
             None => None,
         };
@@ -142,12 +142,13 @@ impl<'a> Elsewhere<'a> {
             );
             Failure::new(Exit::Later, what, "see `cleanslate status`")
         };
-        let memory = Memory::open(self.desk, self.loaded)?.ok_or_else(lost)?;
+        let here = self.here.ok_or_else(lost)?;
+        let memory = Memory::open(self.desk, here)?.ok_or_else(lost)?;
         let last = || -> Result<_, Failure> { Ok(memory.rotations()?.pop().map(|r| r.rotation)) };
         let rotation = rotation.map_or_else(last, |rotation| Ok(Some(rotation)))?;
         let lost = lost();
         let story = match rotation {
-            Some(rotation) => memory.story(&rotation, self.loaded)?,
+            Some(rotation) => memory.story(&rotation, here)?,
             None => return Err(lost),
         };
         let (asked, heard) = (self.asked, self.heard);
@@ -256,7 +257,7 @@ impl<'a> Elsewhere<'a> {
 
     /// `None`: the coordinator has ended.
     async fn status(&self) -> Result<Option<Status>, Failure> {
-        let Some(mut client) = self.desk.coordinator(&self.loaded.fleet).await? else {
+        let Some(mut client) = self.desk.coordinator(self.here).await? else {
             return Ok(None);
         };
         Ok(match client.request(&Command::Status {}).await {

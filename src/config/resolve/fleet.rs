@@ -24,6 +24,7 @@ pub(crate) fn resolve(
     let sites = Hosts::new(file, reading).resolve(reading, elsewhere);
     let probes = resolve_probes(file, reading);
     let notifies = resolve_notifies(file, reading);
+    let api = file.api.as_ref().and_then(|api| api.resolve(reading));
     let registries = file.registries.0.iter();
     let registries = registries
         .map(|(host, table)| (host.get_ref().0.clone(), table.resolve(reading)))
@@ -37,6 +38,7 @@ pub(crate) fn resolve(
         measures_traffic: file.measures_traffic,
         freezes: file.freezes.clone(),
         notifies,
+        api,
         registries,
     };
     // Names that are names of nothing make the rest look wrong too: they come first.

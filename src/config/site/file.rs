@@ -5,6 +5,7 @@ use serde_spanned::Spanned;
 
 use super::super::diagnostic::Findings;
 use super::super::table::{FromToml, Named, Table, Value};
+use super::api::ApiTable;
 use super::dns::DnsTable;
 use super::fleet::FleetTable;
 use super::notify::NotifyTable;
@@ -24,6 +25,7 @@ pub(crate) struct SiteFile {
     pub(crate) probes: Vec<ProbeTable>,
     pub(crate) freezes: Vec<Freeze>,
     pub(crate) notifies: Vec<NotifyTable>,
+    pub(crate) api: Option<ApiTable>,
     pub(crate) measures_traffic: bool,
     pub(crate) projects: Named<ProjectName, ProjectTable>,
     pub(crate) sites: Named<SiteName, SiteTable>,
@@ -42,6 +44,7 @@ impl SiteFile {
         let probes = root.optional::<Tables<ProbeTable>>("probe", findings);
         let freezes = root.optional::<Tables<Freeze>>("freeze", findings);
         let notifies = root.optional::<Tables<NotifyTable>>("notify", findings);
+        let api = root.optional("api", findings);
         let traffic = root.optional::<TrafficTable>("traffic", findings);
         let projects = root.optional("project", findings);
         let sites = root.required("site", "[site.NAME] for each site", findings);
@@ -53,6 +56,7 @@ impl SiteFile {
             probes: probes.map(|probes| probes.0).unwrap_or_default(),
             freezes: freezes.map(|freezes| freezes.0).unwrap_or_default(),
             notifies: notifies.map(|notifies| notifies.0).unwrap_or_default(),
+            api,
             measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
             projects: projects.unwrap_or_default(),
             sites: sites?,

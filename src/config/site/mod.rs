@@ -1,4 +1,5 @@
 //! `site.toml` table by table, as it is written.
+pub(crate) mod api;
 pub(crate) mod dns;
 mod engine_address;
 pub(crate) mod env_file;

@@ -4,13 +4,16 @@ use super::super::request::Request;
 use super::super::session::Session;
 use super::super::survey::owed;
 use super::problem_of;
-use crate::api::conversation::Answer;
-use crate::api::wire::{Command as Wanted, Refusal, Reply};
+use crate::api::asked::Answer;
+use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
+use crate::model::id::RotationId;
 
 pub(super) enum Meant {
     Status,
-    Watch,
+    Watch(Option<LineId>),
+    History(usize),
+    Report(RotationId),
     /// A rotation, once it is planned.
     Begin(Box<Request>),
     /// There is nothing to be done; this says so.
@@ -20,7 +23,9 @@ pub(super) enum Meant {
 pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
     match wanted {
         Wanted::Status {} => Meant::Status,
-        Wanted::Watch {} => Meant::Watch,
+        Wanted::Watch { after } => Meant::Watch(after.clone()),
+        Wanted::History { last } => Meant::History(*last),
+        Wanted::Report { rotation } => Meant::Report(rotation.clone()),
         Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {
             Meant::Nothing(control::none_runs())
         }

@@ -19,7 +19,8 @@ use super::request::Request;
 use super::schedule::{Due, Run, Timetable, Verdict};
 use super::session::{Ears, OpenError, Session, rotation_id};
 use super::{past, status};
-use crate::api::conversation::{Answer, Asked};
+use crate::api::asked::{Answer, Asked};
+use crate::api::http::{Door, Net};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Deadline, Plan};
 use crate::model::notice::Severity;
@@ -68,6 +69,8 @@ pub struct Server {
     clockwork: Clockwork,
     supervisor: Supervisor,
     messenger: Messenger,
+    /// Closed where `[api]` is not written, or cannot be had.
+    door: Option<Door>,
     /// What rehearsals found comes back by this.
     rehearsals: mpsc::UnboundedSender<Rehearsed>,
     rehearsed: mpsc::UnboundedReceiver<Rehearsed>,
@@ -112,6 +115,7 @@ impl Server {
             messenger: Messenger::start(&session.config.fleet, session.clock(), || control.lines()),
             session,
             control,
+            door: None,
             orders,
             notes,
             rehearsals,
@@ -126,6 +130,7 @@ impl Server {
     /// # Errors
     /// [`RunError::Journal`]: nothing more is done where nothing can be written down.
     pub async fn run(mut self) -> Result<(), RunError> {
+        self.open_door();
         self.supervisor.is_ready();
         self.take_up().await?;
         while !self.has_to_stop {
@@ -142,6 +147,29 @@ impl Server {
         self.supervisor.is_stopping();
         self.messenger.end().await;
         Ok(())
+    }
+
+    /// Opens the API as `[api]` says. A coordinator without it runs its nights all the same: who
+    /// could not reach it is told by the log, the messages, and the control socket.
+    fn open_door(&mut self) {
+        // The address is free before it is taken again.
+        self.door = None;
+        let Some(listen) = &self.session.config.fleet.api else {
+            return;
+        };
+        let opened = Net::bind(listen).and_then(|net| net.open(self.control.front()));
+        match opened {
+            Ok(door) => {
+                self.note(format!("the API answers on {}", door.address()));
+                self.door = Some(door);
+            }
+            Err(error) => {
+                let why = std::error::Error::source(&error);
+                let why = why.map_or(String::new(), |why| format!(": {why}"));
+                let cure = "see who has the address (`ss -ltnp`), then reload (SIGHUP)";
+                self.warn(format!("no API: {error}{why}"), cure.to_owned());
+            }
+        }
     }
 
     /// What an earlier process left goes on, or is brought to safety: before anything else.
@@ -332,8 +360,16 @@ impl Server {
         } = asked;
         match asked::meant(&self.session, &command).await {
             asked::Meant::Status => self.answer_status(answer),
-            asked::Meant::Watch => {
-                drop(answer.send(self.control.watch()));
+            asked::Meant::Watch(after) => {
+                self.control.watch(after, answer);
+                Ok(())
+            }
+            asked::Meant::History(last) => {
+                self.control.archive().history(last, answer);
+                Ok(())
+            }
+            asked::Meant::Report(rotation) => {
+                self.control.archive().report(rotation, answer);
                 Ok(())
             }
             asked::Meant::Nothing(reply) => {
@@ -439,6 +475,8 @@ impl Server {
                 let now = self.session.clock().now().wall;
                 let clockwork = Clockwork::new(table, &mut self.session.store, now);
                 self.clockwork = clockwork.map_err(JournalError::Store)?;
+                self.control.keep_archive(self.session.archive());
+                self.open_door();
                 let config = &self.session.config;
                 let clock = self.session.clock();
                 let messenger = Messenger::start(&config.fleet, clock, || self.control.lines());

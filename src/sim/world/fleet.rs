@@ -51,6 +51,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
         measures_traffic: true,
         freezes: Vec::new(),
         notifies: Vec::new(),
+        api: None,
         registries: BTreeMap::new(),
     }
 }

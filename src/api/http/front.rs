@@ -1,0 +1,110 @@
+//! What all requests share: the way to whoever owns the machine, tokens, and what answers them.
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::sync::{mpsc, oneshot};
+
+use super::problem::Problem;
+use super::repeats::Repeats;
+use super::{commands, events, queries};
+use crate::api::actor::Actor;
+use crate::api::asked::{Answer, Asked};
+use crate::api::token::{Keys, TokenFile};
+use crate::api::wire::Command;
+
+/// One for all doors of a coordinator.
+#[derive(Debug)]
+pub struct Front {
+    asked: mpsc::Sender<Asked>,
+    pub(super) keys: Keys,
+    pub(super) failures: Failures,
+    pub(super) repeats: Repeats,
+}
+
+impl Front {
+    /// Questions go to whoever holds the other end of `asked`; tokens are in the fleet's `folder`.
+    pub fn new(asked: mpsc::Sender<Asked>, folder: &Path) -> Arc<Front> {
+        Arc::new(Front {
+            asked,
+            keys: Keys::new(TokenFile::of(folder)),
+            failures: Failures::default(),
+            repeats: Repeats::default(),
+        })
+    }
+
+    /// Everything that can be asked.
+    pub(super) fn router(self: Arc<Front>) -> Router {
+        Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/v1/openapi.json", get(queries::openapi))
+            .route("/v1/status", get(queries::status))
+            .route("/v1/events", get(events::events))
+            .route("/v1/rotations", get(queries::history))
+            .route("/v1/rotations/{rotation}", get(queries::report))
+            .route("/v1/{command}", axum::routing::post(commands::command))
+            .fallback(nothing_there)
+            .method_not_allowed_fallback(not_so)
+            .with_state(self)
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// The coordinator is ending.
+    pub(super) async fn ask(&self, command: Command, actor: Actor) -> Result<Answer, Problem> {
+        let (answer, answered) = oneshot::channel();
+        let question = Asked {
+            command,
+            actor,
+            answer,
+        };
+        let sent = self.asked.send(question).await;
+        sent.map_err(|_| Problem::ending())?;
+        answered.await.map_err(|_| Problem::ending())
+    }
+
+    /// Nobody answers any more.
+    pub(super) async fn closed(&self) {
+        self.asked.closed().await;
+    }
+}
+
+async fn nothing_there() -> Problem {
+    Problem::unreadable(StatusCode::NOT_FOUND, "nothing is there")
+}
+
+async fn not_so() -> Problem {
+    Problem::unreadable(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "the method is not one of this path",
+    )
+}
+
+/// How often each address came with a wrong token since it last had a right one.
+#[derive(Debug, Default)]
+pub(super) struct Failures(Mutex<BTreeMap<IpAddr, u32>>);
+
+/// So many addresses are remembered.
+const ADDRESSES: usize = 4096;
+
+impl Failures {
+    pub(super) fn count(&self, address: IpAddr) -> u32 {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= ADDRESSES && !counts.contains_key(&address) {
+            counts.pop_first();
+        }
+        let count = counts.entry(address).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    pub(super) fn forget(&self, address: IpAddr) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.remove(&address);
+    }
+}

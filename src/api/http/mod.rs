@@ -1,0 +1,21 @@
+//! The API over HTTP: `/v1` on the control socket, where the file's permissions decide who may
+//! ask, and over TCP with TLS, where tokens do.
+mod caller;
+mod commands;
+mod connections;
+mod door;
+mod events;
+mod front;
+mod problem;
+mod queries;
+mod repeats;
+mod tls;
+
+pub(in crate::api) use door::serve_socket;
+pub use door::{Door, DoorError, Net};
+pub(in crate::api) use events::REFUSED;
+pub use front::Front;
+pub(in crate::api) use problem::{Body as ProblemBody, MEDIA_TYPE as PROBLEM};
+
+#[cfg(test)]
+mod tests;
