@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::public::Then;
 use crate::model::id::{HostName, PlaybookName, RotationId, SiteName};
+use crate::model::image::ImageRef;
 
 /// What is asked of a coordinator. What changes something is a POST to its name, `/v1/cordon`, with
 /// its fields as the body; the rest are GETs.
@@ -84,6 +85,8 @@ pub enum Command {
     },
     /// Visits one site now.
     Rebuild(Rebuild),
+    /// Images were pushed, somebody says.
+    Pushed { images: Vec<ImageRef> },
 }
 
 /// A visit of one site, now.
@@ -186,6 +189,7 @@ impl Command {
             Command::Watch { .. } => ("GET", "/v1/events".to_owned(), None),
             Command::History { last } => ("GET", format!("/v1/rotations?last={last}"), None),
             Command::Report { rotation } => ("GET", format!("/v1/rotations/{rotation}"), None),
+            Command::Pushed { .. } => ("POST", "/v1/hooks/push".to_owned(), Some(body)),
             Command::Rotate { .. }
             | Command::Abort { .. }
             | Command::Pause { .. }

@@ -219,20 +219,26 @@ mod tests {
           pull       Pulls the images that the tags name now onto every host
           take-over  Takes the marker of another coordinator over at once
           recover    Takes over and brings back every site that the marker calls out
+          token      Makes, lists and revokes tokens: who may ask the coordinator over the network
 
         Options:
           -h, --help     Print help
           -V, --version  Print version
 
         Everywhere:
-              --config <FILE>  The fleet [default: site.toml]
-              --state <DIR>    Where journals are kept [default: /var/lib/cleanslate for root, else the XDG
-                               state folder]
-              --json           Prints JSON for programs
-          -q, --quiet          Prints no progress
-          -v, --verbose...     Prints what is done in detail; twice: in full
-              --color <WHEN>   When to use colour; NO_COLOR holds too [default: auto] [possible values:
-                               auto, always, never]
+              --config <FILE>      The fleet [default: site.toml]
+              --state <DIR>        Where journals are kept [default: /var/lib/cleanslate for root, else the
+                                   XDG state folder]
+              --api <URL>          Asks a coordinator on another machine: https://HOST:PORT; no site.toml is
+                                   read
+              --token-file <FILE>  The token that --api needs, in a file; CLEANSLATE_TOKEN holds one, too
+              --ca <FILE>          Who signed the certificate of --api, where the system does not know them:
+                                   PEM
+              --json               Prints JSON for programs
+          -q, --quiet              Prints no progress
+          -v, --verbose...         Prints what is done in detail; twice: in full
+              --color <WHEN>       When to use colour; NO_COLOR holds too [default: auto] [possible values:
+                                   auto, always, never]
 
         Every flag has a variable: --state DIR is CLEANSLATE_STATE=DIR; what is typed wins.
 
@@ -310,6 +316,15 @@ mod tests {
 
               --state <DIR>
                   Where journals are kept [default: /var/lib/cleanslate for root, else the XDG state folder]
+
+              --api <URL>
+                  Asks a coordinator on another machine: https://HOST:PORT; no site.toml is read
+
+              --token-file <FILE>
+                  The token that --api needs, in a file; CLEANSLATE_TOKEN holds one, too
+
+              --ca <FILE>
+                  Who signed the certificate of --api, where the system does not know them: PEM
 
               --json
                   Prints JSON for programs

@@ -119,6 +119,10 @@ fn the_shipped_example_holds_with_its_optional_keys() {
     folder.write("fra-db.secret", "s");
     folder.write("chat.url", "https://chat.example.com/hook/1\n");
     folder.write("hook.key", "k\n");
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    folder.write("api.pem", pair.cert.pem());
+    folder.write("api.key", pair.signing_key.serialize_pem());
     folder.write("internal-ca.pem", "-----BEGIN CERTIFICATE-----\n");
     folder.write("playbooks/own.toml", "");
     let mut options = folder.options();
@@ -135,6 +139,9 @@ fn the_shipped_example_holds_with_its_optional_keys() {
                 ("chat", "https://chat.example.com/hook/1")
             );
             assert!(!format!("{notify:?}").contains("example.com"));
+            let api = loaded.fleet.api.unwrap();
+            assert!(api.address.ip().is_loopback() && api.tls.is_some());
+            assert!(!format!("{api:?}").contains("PRIVATE"));
         }
         Err(report) => panic!("{report}"),
     }

@@ -760,6 +760,16 @@ fn a_password_in_a_probe_is_not_shown() {
 }
 
 #[test]
+fn the_api_listens_somewhere_and_never_in_the_clear_for_others() {
+    let with = |api: &str| refused(&[("[[probe]]", &format!("[api]\n{api}\n\n[[probe]]"))]);
+    insta::assert_snapshot!(with("listen = \"8443\""), @r#""#);
+    insta::assert_snapshot!(with("listen = \"0.0.0.0:8443\""), @r#""#);
+    insta::assert_snapshot!(with("listen = \"127.0.0.1:1\"\ncert = \"api.pem\""), @r#""#);
+    let files = "listen = \"0.0.0.0:1\"\ncert = \"tsig.key\"\nkey = { file = \"tsig.key\" }";
+    insta::assert_snapshot!(with(files), @r#""#);
+}
+
+#[test]
 fn whoever_is_told_has_a_name_an_address_and_sites_that_there_are() {
     let notify = "[[notify]]\nname = \"chat\"\nurl = \"https://chat.example.com/\"\n\
                   format = \"slak\"\n\n[[probe]]";

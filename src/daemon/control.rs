@@ -1,4 +1,5 @@
 //! The control socket of a process: what others ask of it, and what they hear.
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
 use crate::model::fleet::Fleet;
 use crate::model::id::RotationId;
+use crate::model::image::ImageRef;
 use crate::store::Occupant;
 
 /// So many event lines wait for a watcher before it is let go.
@@ -31,6 +33,8 @@ pub struct Control {
     asked: mpsc::Receiver<Asked>,
     front: Arc<Front>,
     archive: Archive,
+    /// Where pushes go; `None`: this process ends with its rotation, and follows none.
+    pushes: Option<mpsc::UnboundedSender<BTreeSet<ImageRef>>>,
     serving: Option<AbortHandle>,
     lines: broadcast::Sender<Arc<str>>,
     teller: Storyteller,
@@ -55,6 +59,7 @@ impl Control {
             asked,
             front,
             archive,
+            pushes: None,
             serving,
             lines,
             teller: Storyteller::default(),
@@ -145,6 +150,7 @@ impl Control {
             | Wanted::Watch { .. }
             | Wanted::History { .. }
             | Wanted::Report { .. }
+            | Wanted::Pushed { .. }
             | Wanted::Abort { .. }
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }
@@ -171,6 +177,27 @@ impl Control {
             Some(after) => self.archive().missed(after, heard, answer),
             None => drop(answer.send(Answer::Events(heard))),
         }
+    }
+
+    /// Hears of pushes from now on.
+    pub(super) fn hear_pushes(&mut self) -> mpsc::UnboundedReceiver<BTreeSet<ImageRef>> {
+        let (pushes, heard) = mpsc::unbounded_channel();
+        self.pushes = Some(pushes);
+        heard
+    }
+
+    /// Takes word of pushed images; says which of them this fleet runs.
+    pub(super) fn pushed(&self, fleet: &Fleet, images: &[ImageRef]) -> Answer {
+        let Some(pushes) = &self.pushes else {
+            let what = "this process ends with its rotation, and follows no pushes";
+            let cure = "tell a coordinator: `cleanslate serve`";
+            return Answer::Reply(refused("serve", what, cure, 5));
+        };
+        let known = super::serve::known(fleet, images);
+        let taken = serde_json::json!({ "known": known });
+        // The other end lives as long as this.
+        drop(pushes.send(known));
+        Answer::Reply(Reply::Ok(taken))
     }
 
     /// Where the past is read.

@@ -230,6 +230,11 @@ impl Night<'_> {
                 self.control.archive().history(last, answer);
                 None
             }
+            Wanted::Pushed { images } => {
+                let fleet = &self.coordinator.context().fleet;
+                drop(answer.send(self.control.pushed(fleet, &images)));
+                None
+            }
             Wanted::Report { rotation } => {
                 self.control.archive().report(rotation, answer);
                 None

@@ -148,6 +148,7 @@ impl Request {
             | Wanted::Watch { .. }
             | Wanted::History { .. }
             | Wanted::Report { .. }
+            | Wanted::Pushed { .. }
             | Wanted::Abort { .. }
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }

@@ -30,6 +30,8 @@ pub struct Fleet {
     pub notifies: Vec<Notify>,
     /// `None`: the coordinator answers on its control socket only.
     pub api: Option<Listen>,
+    /// Channels that are not named: they are reported.
+    pub on_push: BTreeMap<Channel, OnPush>,
 }
 
 /// Days on which nothing runs by itself.
@@ -47,6 +49,15 @@ impl Freeze {
     pub fn holds(&self, day: Date) -> bool {
         (self.from..=self.until).contains(&day)
     }
+}
+
+/// What follows when an image that a channel's sites run is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnPush {
+    /// People are told.
+    Report,
+    /// And the sites of the channel are rebuilt.
+    Rebuild,
 }
 
 /// Where the coordinator answers over the network.
@@ -91,6 +102,12 @@ pub enum NotifyFormat {
 }
 
 impl Notify {
+    /// Whether something so severe is said of these channels.
+    pub fn wants_of(&self, severity: Severity, of: &BTreeSet<Channel>) -> bool {
+        let channels = self.channels.as_ref();
+        severity >= self.from && channels.is_none_or(|channels| !channels.is_disjoint(of))
+    }
+
     /// Whether something so severe is said; `about`: the site it is about and its channel, or the
     /// rotation as a whole, which is said to all.
     pub fn wants(&self, severity: Severity, about: Option<(&SiteName, &Channel)>) -> bool {

@@ -489,6 +489,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
         freezes: Vec::new(),
         notifies: Vec::new(),
         api: None,
+        on_push: BTreeMap::new(),
         registries: BTreeMap::new(),
     }
 }

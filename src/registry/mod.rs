@@ -1,6 +1,7 @@
 //! Registries: the digest that a tag names now.
 mod credentials;
 mod failure;
+mod labels;
 mod resolve;
 mod session;
 mod token;

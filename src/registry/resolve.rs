@@ -62,6 +62,20 @@ impl Registries {
         join_all(asked).await.into_iter().flatten().collect()
     }
 
+    /// The digest of one image as its registry has it now, and the labels it bears.
+    ///
+    /// # Errors
+    /// Why the registry does not tell, and what to do about it.
+    pub async fn describe(
+        &self,
+        image: &ImageRef,
+    ) -> Result<(Digest, BTreeMap<String, String>), Problem> {
+        let session = self.open(canonical(&image.registry)).await?;
+        let digest = session.digest(image, &mut None).await?;
+        let labels = session.labels(image, &digest).await?;
+        Ok((digest, labels))
+    }
+
     /// Whether the registry answers and takes our credentials.
     pub async fn ping(&self, host: &str) -> Result<(), Problem> {
         self.open(canonical(host)).await?.ping().await

@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// Asks, and once more with what a 401 demands.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         place: &Place<'_>,
         method: Method,

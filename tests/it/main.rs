@@ -17,6 +17,7 @@ mod lab_itself;
 mod program;
 mod scene;
 
+mod api;
 mod brands;
 mod by_hand;
 mod data;

@@ -16,6 +16,15 @@ declare -A needed=(
   [gcc]=gcc [make]=make [pkg-config]=pkg-config
 )
 
+# The tool that reads the description of the API and tries everything in it (PyPI).
+tools="$(cd "$(dirname "$0")/../.." && pwd)/target/tools"
+describe=schemathesis==4.32.5
+if ! "$tools/bin/schemathesis" --version >/dev/null 2>&1; then
+  echo "setup: installing $describe"
+  mkdir -p "$(dirname "$tools")"
+  python3 -m venv "$tools" && "$tools/bin/pip" install --quiet --disable-pip-version-check "$describe"
+fi
+
 missing=()
 for program in "${!needed[@]}"; do
   command -v "$program" >/dev/null || missing+=("${needed[$program]}")

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::problem::Problem;
 use super::repeats::Repeats;
-use super::{commands, events, queries};
+use super::{commands, events, pushes, queries};
 use crate::api::actor::Actor;
 use crate::api::asked::{Answer, Asked};
 use crate::api::token::{Keys, TokenFile};
@@ -46,6 +46,11 @@ impl Front {
             .route("/v1/events", get(events::events))
             .route("/v1/rotations", get(queries::history))
             .route("/v1/rotations/{rotation}", get(queries::report))
+            .route("/v1/hooks/push", axum::routing::post(pushes::by_ci))
+            .route(
+                "/v1/hooks/registry",
+                axum::routing::post(pushes::by_registry),
+            )
             .route("/v1/{command}", axum::routing::post(commands::command))
             .fallback(nothing_there)
             .method_not_allowed_fallback(not_so)

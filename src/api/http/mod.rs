@@ -7,6 +7,7 @@ mod door;
 mod events;
 mod front;
 mod problem;
+mod pushes;
 mod queries;
 mod repeats;
 mod tls;

@@ -101,8 +101,9 @@ impl Repeats {
             if earlier.asked == repeat.asked {
                 return Ok((earlier.outcome.clone(), true));
             }
+            // Nothing is wrong with the request in itself: what was asked before stands against it.
             let why = "its Idempotency-Key was used for another request";
-            return Err(Problem::unreadable(StatusCode::UNPROCESSABLE_ENTITY, why));
+            return Err(Problem::unreadable(StatusCode::CONFLICT, why));
         }
         if made.len() >= KEPT {
             let oldest = made.iter().min_by_key(|(_, made)| made.at);
@@ -148,7 +149,7 @@ mod tests {
         assert_eq!(first.unwrap(), (Ok(0.into()), false));
         assert_eq!(second.unwrap(), (Ok(0.into()), true));
         let other = ask("ana", "{ }").await.unwrap_err();
-        assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(other.status, StatusCode::CONFLICT);
         assert_eq!(ask("bob", "{}").await.unwrap(), (Ok(1.into()), false));
     }
 

@@ -1,5 +1,5 @@
 //! Puts the fleet together.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_spanned::Spanned;
 
@@ -10,7 +10,7 @@ use super::super::site::notify::NotifyTable;
 use super::super::site::probe::ProbeTable;
 use super::hosts::Hosts;
 use super::{ports, records, rules};
-use crate::model::fleet::{Dns, Fleet, Notify, Probe};
+use crate::model::fleet::{Dns, Fleet, Notify, OnPush, Probe};
 use crate::model::id::{Channel, SiteName};
 use crate::model::rrset::RecordName;
 
@@ -39,6 +39,7 @@ pub(crate) fn resolve(
         freezes: file.freezes.clone(),
         notifies,
         api,
+        on_push: resolve_on_push(file, reading),
         registries,
     };
     // Names that are names of nothing make the rest look wrong too: they come first.
@@ -101,22 +102,32 @@ fn resolve_notifies(file: &SiteFile, reading: &mut Reading<'_>) -> Vec<Notify> {
             known_site(site, file, reading);
         }
         for channel in channels.iter().flatten() {
-            if !file.fleet.channels.contains(channel.get_ref()) {
-                let known: Vec<&str> = file.fleet.channels.iter().map(Channel::as_str).collect();
-                reading
-                    .findings
-                    .error(
-                        channel.span(),
-                        format!("no channel is called {}", channel.get_ref()),
-                    )
-                    .hint(format!("use one of: {}", known.join(", ")));
-            }
+            known_channel(channel, file, reading);
         }
     }
     let notifies = file.notifies.iter();
     notifies
         .filter_map(|notify| notify.resolve(reading))
         .collect()
+}
+
+fn resolve_on_push(file: &SiteFile, reading: &mut Reading<'_>) -> BTreeMap<Channel, OnPush> {
+    let mut on_push = BTreeMap::new();
+    for (channel, table) in &file.channels.0 {
+        known_channel(channel, file, reading);
+        on_push.insert(channel.get_ref().clone(), table.on_push);
+    }
+    on_push
+}
+
+fn known_channel(channel: &Spanned<Channel>, file: &SiteFile, reading: &mut Reading<'_>) {
+    if file.fleet.channels.contains(channel.get_ref()) {
+        return;
+    }
+    let known: Vec<&str> = file.fleet.channels.iter().map(Channel::as_str).collect();
+    let message = format!("no channel is called {}", channel.get_ref());
+    let error = reading.findings.error(channel.span(), message);
+    error.hint(format!("use one of: {}", known.join(", ")));
 }
 
 fn known_site(site: &Spanned<SiteName>, file: &SiteFile, reading: &mut Reading<'_>) {

@@ -6,6 +6,7 @@ use serde_spanned::Spanned;
 use super::super::diagnostic::Findings;
 use super::super::table::{FromToml, Named, Table, Value};
 use super::api::ApiTable;
+use super::channel::ChannelTable;
 use super::dns::DnsTable;
 use super::fleet::FleetTable;
 use super::notify::NotifyTable;
@@ -14,7 +15,7 @@ use super::project::ProjectTable;
 use super::registry::{RegistryHost, RegistryTable};
 use super::sites::SiteTable;
 use crate::model::fleet::Freeze;
-use crate::model::id::{ProjectName, SiteName};
+use crate::model::id::{Channel, ProjectName, SiteName};
 
 /// `site.toml` as written, every table well-formed by itself.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub(crate) struct SiteFile {
     pub(crate) freezes: Vec<Freeze>,
     pub(crate) notifies: Vec<NotifyTable>,
     pub(crate) api: Option<ApiTable>,
+    pub(crate) channels: Named<Channel, ChannelTable>,
     pub(crate) measures_traffic: bool,
     pub(crate) projects: Named<ProjectName, ProjectTable>,
     pub(crate) sites: Named<SiteName, SiteTable>,
@@ -45,6 +47,7 @@ impl SiteFile {
         let freezes = root.optional::<Tables<Freeze>>("freeze", findings);
         let notifies = root.optional::<Tables<NotifyTable>>("notify", findings);
         let api = root.optional("api", findings);
+        let channels = root.optional("channel", findings);
         let traffic = root.optional::<TrafficTable>("traffic", findings);
         let projects = root.optional("project", findings);
         let sites = root.required("site", "[site.NAME] for each site", findings);
@@ -57,6 +60,7 @@ impl SiteFile {
             freezes: freezes.map(|freezes| freezes.0).unwrap_or_default(),
             notifies: notifies.map(|notifies| notifies.0).unwrap_or_default(),
             api,
+            channels: channels.unwrap_or_default(),
             measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
             projects: projects.unwrap_or_default(),
             sites: sites?,

@@ -1,5 +1,6 @@
 //! `site.toml` table by table, as it is written.
 pub(crate) mod api;
+pub(crate) mod channel;
 pub(crate) mod dns;
 mod engine_address;
 pub(crate) mod env_file;

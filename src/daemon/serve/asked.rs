@@ -8,12 +8,14 @@ use crate::api::asked::Answer;
 use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
 use crate::model::id::RotationId;
+use crate::model::image::ImageRef;
 
 pub(super) enum Meant {
     Status,
     Watch(Option<LineId>),
     History(usize),
     Report(RotationId),
+    Pushed(Vec<ImageRef>),
     /// A rotation, once it is planned.
     Begin(Box<Request>),
     /// There is nothing to be done; this says so.
@@ -26,6 +28,7 @@ pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
         Wanted::Watch { after } => Meant::Watch(after.clone()),
         Wanted::History { last } => Meant::History(*last),
         Wanted::Report { rotation } => Meant::Report(rotation.clone()),
+        Wanted::Pushed { images } => Meant::Pushed(images.clone()),
         Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {
             Meant::Nothing(control::none_runs())
         }

@@ -118,7 +118,7 @@ impl Herald {
                     Err(RecvError::Closed) => return,
                 },
                 note = notes.recv() => match note {
-                    Some(note) => Some(self.of_note(&note)),
+                    Some(note) => self.of_note(&note),
                     None => break,
                 },
             };
@@ -180,8 +180,13 @@ impl Herald {
         })
     }
 
-    fn of_note(&self, note: &Note) -> Message {
-        Message {
+    /// `None`: it is about channels of which others hear.
+    fn of_note(&self, note: &Note) -> Option<Message> {
+        let wants = |of| self.webhook.notify().wants_of(note.severity, of);
+        if !note.channels.as_ref().is_none_or(wants) {
+            return None;
+        }
+        Some(Message {
             v: 1,
             fleet: self.fleet.clone(),
             severity: note.severity,
@@ -191,7 +196,7 @@ impl Herald {
             at: self.clock.now().wall,
             text: note.what.clone(),
             next: note.cure.clone(),
-        }
+        })
     }
 }
 
@@ -318,11 +323,13 @@ mod tests {
             severity: Severity::Info,
             what: "the configuration was read anew".to_owned(),
             cure: None,
+            channels: None,
         });
         messenger.note(&Note {
             severity: Severity::Critical,
             what: "nightly-… did not begin in time".to_owned(),
             cure: Some("cleanslate rotate nightly".to_owned()),
+            channels: None,
         });
         messenger.end().await;
         let mut told = Vec::new();

@@ -3,10 +3,11 @@
 mod asked;
 mod clockwork;
 mod messenger;
+mod pushes;
 mod rehearse;
 mod supervisor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -23,10 +24,13 @@ use crate::api::asked::{Answer, Asked};
 use crate::api::http::{Door, Net};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Deadline, Plan};
+use crate::model::id::{Channel, PlaybookName};
 use crate::model::notice::Severity;
 use crate::model::time::span;
 use clockwork::Clockwork;
 use messenger::Messenger;
+pub(in crate::daemon) use pushes::known;
+use pushes::{News, Pushes};
 use rehearse::Rehearsing;
 pub use supervisor::Supervised;
 use supervisor::Supervisor;
@@ -47,6 +51,8 @@ pub struct Note {
     pub what: String,
     /// What to do about it, where a person is needed.
     pub cure: Option<String>,
+    /// What it is about, where that is a channel: who hears of others is not told.
+    pub channels: Option<BTreeSet<Channel>>,
 }
 
 /// How often it is seen whether a run is due, and whoever supervises the process hears that it
@@ -56,6 +62,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a rotation of the schedule waits for another holder's marker: until it may be taken
 /// over, and a little more.
 const PATIENCE: Duration = Duration::from_secs(35 * 60);
+
+/// The actor of what a push begins.
+const PUSH: &str = "push";
 
 /// The actor of what the schedule begins.
 const SCHEDULE: &str = "schedule";
@@ -74,6 +83,7 @@ pub struct Server {
     /// What rehearsals found comes back by this.
     rehearsals: mpsc::UnboundedSender<Rehearsed>,
     rehearsed: mpsc::UnboundedReceiver<Rehearsed>,
+    pushes: Pushes,
     has_to_stop: bool,
     has_to_reload: bool,
 }
@@ -86,6 +96,7 @@ enum Next {
     Due(Due),
     Asked(Asked),
     Rehearsal(Run),
+    Pushed(Box<Request>),
     Nothing,
 }
 
@@ -100,7 +111,7 @@ impl Server {
     /// Where the store cannot be read.
     pub fn new(
         mut session: Session,
-        control: Control,
+        mut control: Control,
         orders: mpsc::Receiver<Order>,
         notes: mpsc::UnboundedSender<Note>,
         supervised: &Supervised,
@@ -109,6 +120,7 @@ impl Server {
         let table = Timetable::of(&session.config.playbooks, &session.config.fleet.freezes);
         let clockwork = Clockwork::new(table, &mut session.store, now);
         let (rehearsals, rehearsed) = mpsc::unbounded_channel();
+        let pushes = Pushes::new(control.hear_pushes());
         Ok(Server {
             clockwork: clockwork.map_err(JournalError::Store)?,
             supervisor: Supervisor::of(supervised),
@@ -116,6 +128,7 @@ impl Server {
             session,
             control,
             door: None,
+            pushes,
             orders,
             notes,
             rehearsals,
@@ -141,6 +154,7 @@ impl Server {
                 Next::Due(due) => self.settle(due).await?,
                 Next::Asked(asked) => self.answer(asked).await?,
                 Next::Rehearsal(run) => self.rehearse(run)?,
+                Next::Pushed(request) => self.rebuild_pushed(*request).await?,
                 Next::Nothing => {}
             }
         }
@@ -203,6 +217,7 @@ impl Server {
                     return Next::Nothing;
                 }
                 asked = self.control.next() => return Next::Asked(asked),
+                news = self.pushes.next() => self.hear_push(news),
                 Some((run, problems)) = self.rehearsed.recv() => self.tell_rehearsal(&run, &problems),
                 _ = ticks.tick() => {
                     let now = self.session.clock().now().wall;
@@ -212,6 +227,11 @@ impl Server {
                     }
                     if let Some(run) = self.clockwork.rehearsal(now) {
                         return Next::Rehearsal(run);
+                    }
+                    let config = &self.session.config;
+                    let has = |name: &PlaybookName| config.playbooks.contains_key(name);
+                    if let Some(request) = self.pushes.due(&config.fleet, has, now) {
+                        return Next::Pushed(Box::new(request));
                     }
                 }
             }
@@ -286,6 +306,39 @@ impl Server {
         }
     }
 
+    /// What a registry says of a pushed image is told.
+    fn hear_push(&mut self, news: News) {
+        let now = self.session.clock().now().wall;
+        let note = self.pushes.take(news, &self.session.adapters, now);
+        note.into_iter().for_each(|note| self.say(note));
+    }
+
+    /// The sites of a channel take what was pushed.
+    async fn rebuild_pushed(&mut self, mut request: Request) -> Result<(), RunError> {
+        let now = self.session.clock().now().wall;
+        let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let freezes = &self.session.config.fleet.freezes;
+        let why = request.reason.clone().unwrap_or_default();
+        if let Some(freeze) = freezes.iter().find(|freeze| freeze.holds(day)) {
+            self.note(format!("{why}; frozen: {}", freeze.reason));
+            return Ok(());
+        }
+        request.options.wait_s = PATIENCE.as_secs();
+        let id = rotation_id(request.name(), now);
+        let planned = Box::pin(self.session.plan(request, id, PUSH.to_owned()));
+        match planned.await {
+            Ok(plan) => self.drive(Work::Begin(Box::new(plan))).await.map(drop),
+            Err(error) => {
+                let problem = problem_of(error)?;
+                self.warn(
+                    format!("{why}, and cannot be taken: {}", problem.what),
+                    problem.cure,
+                );
+                Ok(())
+            }
+        }
+    }
+
     /// Everything is asked beside the loop that can be asked without changing anything.
     fn rehearse(&self, run: Run) -> Result<(), RunError> {
         let rehearsing = Rehearsing::of(&self.session, &run)?;
@@ -321,6 +374,7 @@ impl Server {
                 told.join("\n")
             ),
             cure: Some(format!("cleanslate rotate {} --dry-run", run.playbook)),
+            channels: None,
         });
     }
 
@@ -366,6 +420,11 @@ impl Server {
             }
             asked::Meant::History(last) => {
                 self.control.archive().history(last, answer);
+                Ok(())
+            }
+            asked::Meant::Pushed(images) => {
+                let fleet = &self.session.config.fleet;
+                drop(answer.send(self.control.pushed(fleet, &images)));
                 Ok(())
             }
             asked::Meant::Report(rotation) => {
@@ -419,6 +478,7 @@ impl Server {
             notices,
             asks: &mut asked,
         };
+        let (pushed_at, clock) = (self.session.adapters.clone(), self.session.clock());
         let session = &mut self.session;
         let mut run = Box::pin(async move {
             match work {
@@ -431,6 +491,14 @@ impl Server {
                 biased;
                 result = &mut run => break result,
                 Some(notice) = heard.recv() => self.supervisor.sees(&notice),
+                news = self.pushes.next() => {
+                    let now = clock.now().wall;
+                    let note = self.pushes.take(news, &pushed_at, now);
+                    if let Some(note) = note {
+                        self.messenger.note(&note);
+                        drop(self.notes.send(note));
+                    }
+                }
                 order = self.orders.recv() => match order {
                     Some(Order::Reload) => {
                         // It is read when this rotation has ended: whoever asked need not wait.
@@ -508,6 +576,7 @@ impl Server {
             severity: Severity::Info,
             what,
             cure: None,
+            channels: None,
         });
     }
 
@@ -517,6 +586,7 @@ impl Server {
             severity: Severity::Critical,
             what,
             cure: Some(cure),
+            channels: None,
         });
     }
 

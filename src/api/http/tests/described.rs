@@ -15,6 +15,7 @@ fn every_command_is_described_and_every_description_is_of_one() {
         .filter(|(_, methods)| methods.get("post").is_some());
     let described: BTreeSet<&str> = posts
         .filter_map(|(path, _)| path.strip_prefix("/v1/"))
+        .filter(|name| !name.starts_with("hooks/"))
         .collect();
     assert_eq!(described, COMMANDS.into());
 }

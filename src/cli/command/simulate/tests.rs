@@ -143,14 +143,19 @@ fn the_help_has_examples_for_a_ci_and_every_exit_code() {
       -h, --help           Print help (see more with '--help')
 
     Everywhere:
-          --config <FILE>  The fleet [default: site.toml]
-          --state <DIR>    Where journals are kept [default: /var/lib/cleanslate for root, else the XDG
-                           state folder]
-          --json           Prints JSON for programs
-      -q, --quiet          Prints no progress
-      -v, --verbose...     Prints what is done in detail; twice: in full
-          --color <WHEN>   When to use colour; NO_COLOR holds too [default: auto] [possible values:
-                           auto, always, never]
+          --config <FILE>      The fleet [default: site.toml]
+          --state <DIR>        Where journals are kept [default: /var/lib/cleanslate for root, else the
+                               XDG state folder]
+          --api <URL>          Asks a coordinator on another machine: https://HOST:PORT; no site.toml is
+                               read
+          --token-file <FILE>  The token that --api needs, in a file; CLEANSLATE_TOKEN holds one, too
+          --ca <FILE>          Who signed the certificate of --api, where the system does not know them:
+                               PEM
+          --json               Prints JSON for programs
+      -q, --quiet              Prints no progress
+      -v, --verbose...         Prints what is done in detail; twice: in full
+          --color <WHEN>       When to use colour; NO_COLOR holds too [default: auto] [possible values:
+                               auto, always, never]
 
     Examples:
       cleanslate simulate                          a thousand nights of the playbook nightly
