@@ -39,7 +39,7 @@ soak: setup       ## the tests that count bytes, rounds, kills and steps, at len
 	CLEANSLATE_ROUNDS=10000 $(CARGO) test --locked --lib -- --test-threads 1 races::
 	CLEANSLATE_KILLS=200 $(CARGO) test --locked --test it -- --nocapture killed::
 	CLEANSLATE_STEPS=all $(CARGO) test --locked --test it -- two_coordinators::
-	$(CARGO) test --locked --test it -- --nocapture --ignored ten_nights
+	$(CARGO) test --locked --test it -- --nocapture --test-threads 1 --ignored ten_nights a_flood
 
 demo: setup       ## a fleet of three sites, rotated under load before your eyes
 	$(CARGO) build --locked --bin cleanslate --example lab

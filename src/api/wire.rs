@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::public::Then;
@@ -38,6 +38,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// How long another holder's marker is waited for, in seconds.
+        #[serde(deserialize_with = "whole")]
         wait: u64,
     },
     /// Ends the rotation; the site in hand is brought to safety first.
@@ -113,7 +114,7 @@ pub struct Rebuild {
     #[serde(default, skip_serializing_if = "is_false")]
     pub kept: bool,
     /// How long another holder's marker is waited for, in seconds, where no rotation runs yet.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "is_zero")]
     pub wait: u64,
 }
 
@@ -225,6 +226,10 @@ impl Command {
             let why = format!("unknown field `{TAG}`: the path says it");
             return Err(WireError::Meaning { why });
         }
+        if let Some(key) = steering(&object) {
+            let why = format!("{key} holds control characters");
+            return Err(WireError::Meaning { why });
+        }
         object.insert(TAG.to_owned(), Value::String(name.replace('-', "_")));
         serde_json::from_value(Value::Object(object)).map_err(|error| WireError::Meaning {
             why: error.to_string(),
@@ -274,6 +279,31 @@ impl From<LineId> for String {
     fn from(id: LineId) -> String {
         id.to_string()
     }
+}
+
+/// The first field with what would steer the terminal of whoever reads it later.
+fn steering(object: &serde_json::Map<String, Value>) -> Option<&str> {
+    let steers = |text: &str| text.chars().any(|c| c.is_control() && !"\n\t".contains(c));
+    let fields = object.iter();
+    let mut texts = fields.filter_map(|(key, value)| Some((key, value.as_str()?)));
+    texts
+        .find(|(_, text)| steers(text))
+        .map(|(key, _)| key.as_str())
+}
+
+/// A whole number, however it is written: to JSON 60 and 60.0 are the same.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let written = number.as_f64();
+    let written = written.filter(|it| it.fract() == 0.0 && (0.0..=EXACT).contains(it));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, not negative, and below 2^53"
+    )]
+    let seconds = number.as_u64().or(written.map(|it| it as u64));
+    seconds.ok_or_else(|| serde::de::Error::custom(format!("{number} is no whole number")))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde asks for")]
@@ -417,7 +447,14 @@ mod tests {
             ("take_over", r#"{"reason":""}"#, "take_over"),
             ("abort", r#"["reason"]"#, "JSON object"),
             ("abort", r#"{"reason":""} x"#, "trailing"),
+            (
+                "abort",
+                "{\"reason\":\"\\u001b[2J all is well\"}",
+                "control",
+            ),
             ("abort", "", "EOF"),
+            ("rotate", r#"{"playbook":"x","wait":1.5}"#, "whole number"),
+            ("rotate", r#"{"playbook":"x","wait":-1}"#, "whole number"),
         ];
         for (name, body, word) in bodies {
             let why = Command::read(name, body.as_bytes())

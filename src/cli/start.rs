@@ -17,6 +17,7 @@ pub fn main() -> ExitCode {
     // Before anything speaks TLS: a client that is made without it panics. A second one does no
     // harm.
     drop(rustls::crypto::ring::default_provider().install_default());
+    keep_secrets_in_memory();
     let cli = Cli::read();
     let desk = Desk::new(cli.global);
     log(desk.global.verbose);
@@ -73,6 +74,19 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Recover(args) => Box::pin(recover::run(desk, &args)).await,
         Command::Token(args) => token::run(desk, &args),
     }
+}
+
+/// Keys are in this process: it leaves no core file, and others of its user cannot look into it.
+fn keep_secrets_in_memory() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // A system that refuses is as it was before.
+    let _leaves_no_core = rustix::process::setrlimit(Resource::Core, none).is_ok();
+    let behaviour = DumpableBehavior::NotDumpable;
+    let _is_closed = rustix::process::set_dumpable_behavior(behaviour).is_ok();
 }
 
 /// Whether a coordinator on another machine can be asked it.

@@ -135,7 +135,8 @@ impl Control {
     }
 
     /// The answer to what cannot be done while a rotation runs.
-    pub(super) fn not_while_running(&self, command: &Wanted) -> Answer {
+    /// `which`: the rotation, who asked for it, and until when it is likely to run.
+    pub(super) fn not_while_running(&self, command: &Wanted, which: &str) -> Answer {
         let what = match command {
             Wanted::Retry { .. } => "a rotation is running: there is nothing to retry yet",
             Wanted::Restore { .. } => "a rotation is running: a site is not put back beside it",
@@ -161,7 +162,7 @@ impl Control {
         };
         Answer::Reply(refused(
             "one rotation",
-            &format!("{what}, in {}", self.owner),
+            &format!("{what}: {which}, in {}", self.owner),
             "wait for it to end (`cleanslate status`), or `cleanslate abort --reason TEXT`",
             5,
         ))

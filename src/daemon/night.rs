@@ -22,7 +22,7 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, Problem};
 use crate::coordinator::plan::{Wish, plan};
-use crate::coordinator::state::State;
+use crate::coordinator::state::{Rotation, State};
 use crate::model::evidence::Evidence;
 use crate::model::id::{HolderId, HostName, RotationId, SiteName};
 use crate::model::image::{Digest, ImageRef};
@@ -201,14 +201,14 @@ impl Night<'_> {
             // The adapters of a running rotation are made for a fleet that leaves kept services
             // alone.
             Wanted::Rebuild(rebuild) if rebuild.kept => {
-                drop(answer.send(self.control.not_while_running(&Wanted::Rebuild(rebuild))));
+                drop(answer.send(self.not_while_running(&Wanted::Rebuild(rebuild))));
                 None
             }
             wanted @ (Wanted::Withdraw { .. } | Wanted::Rebuild(_)) => {
                 match Request::of_words(&wanted) {
                     Some(Ok(request)) => self.plan(request, actor, planned.clone(), answer),
                     Some(Err(problem)) => drop(answer.send(control::reply(Err(problem)))),
-                    None => drop(answer.send(self.control.not_while_running(&wanted))),
+                    None => drop(answer.send(self.not_while_running(&wanted))),
                 }
                 None
             }
@@ -244,10 +244,40 @@ impl Night<'_> {
             | Wanted::Restore { .. }
             | Wanted::TakeOver { .. }
             | Wanted::Recover { .. }) => {
-                drop(answer.send(self.control.not_while_running(&other)));
+                drop(answer.send(self.not_while_running(&other)));
                 None
             }
         }
+    }
+
+    fn not_while_running(&self, wanted: &Wanted) -> Answer {
+        let rotation = self.coordinator.state().rotation.as_ref();
+        let which = rotation.map_or("one that is about to begin".to_owned(), |rotation| {
+            let until = self.likely_end(rotation);
+            let until = until.map_or(String::new(), |until| format!(", likely until {until:.0}"));
+            format!("{} of {}{until}", rotation.plan.id, rotation.plan.actor)
+        });
+        self.control.not_while_running(wanted, &which)
+    }
+
+    /// When the rest of it is done, if each site takes as long as it mostly did; `None` where one
+    /// was never visited.
+    fn likely_end(&self, rotation: &Rotation) -> Option<jiff::Timestamp> {
+        let now = self.clock.now().wall;
+        let left = rotation
+            .plan
+            .sites()
+            .filter(|site| !rotation.ended.contains_key(*site));
+        let mut end = now;
+        for site in left {
+            let millis = self.store.typical(site, "visit").ok().flatten()?;
+            let visit = rotation.visits.get(site);
+            let passed = visit.map_or(0, |visit| {
+                u64::try_from(now.duration_since(visit.began).as_millis()).unwrap_or(0)
+            });
+            end += std::time::Duration::from_millis(millis.saturating_sub(passed));
+        }
+        Some(end)
     }
 
     fn wish(&self, request: Request, actor: String) -> Wish {

@@ -14,6 +14,7 @@ use hickory_proto::rr::Name;
 use crate::lab::eyes::ask::Asker;
 use crate::lab::eyes::{load, watch};
 use crate::lab::fleet::demo;
+use crate::lab::flood;
 use crate::lab::ground::owner::is_held;
 use crate::lab::ground::teardown;
 use crate::lab::images::{Push, push};
@@ -75,6 +76,9 @@ enum Command {
     Query { server: IpAddr, record: String },
     #[command(hide = true)]
     Get { url: String },
+    /// Flood an API with connections and junk until Ctrl-C
+    #[command(hide = true)]
+    Flood(flood::Args),
     #[command(hide = true)]
     Users(load::Args),
     #[command(hide = true)]
@@ -146,6 +150,7 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Get { url } => get(&url),
+        Command::Flood(args) => flood::run(&args),
         Command::Users(args) => load::run(&args),
         Command::Watch(args) => watch::run(&args),
     }

@@ -63,6 +63,17 @@ impl Lab {
         self.signal_server(server, "CONT")
     }
 
+    /// Lets the registry tell of every push, there, with a token.
+    pub fn tell_pushes(&self, url: &str, token: &str) -> Result<()> {
+        self.registry.stop()?;
+        let more = format!(
+            "notifications:\n  endpoints:\n    - name: cleanslate\n      url: {url}\n      \
+             headers: {{ Authorization: [Bearer {token}] }}\n      timeout: 5s\n      \
+             threshold: 3\n      backoff: 1s\n"
+        );
+        self.registry.start_with(self.children(), &more)
+    }
+
     fn signal_server(&self, server: Server, signal: &str) -> Result<()> {
         let process = self.server_process(server);
         let process = process.with_context(|| format!("{server:?} does not run"))?;

@@ -9,6 +9,7 @@
 //! - [`images`]: the images that the lab's registry serves
 //! - [`eyes`]: users and watcher, which judge from outside
 //! - [`fleet`]: the files of the fleet and running `cleanslate` on it
+//! - [`flood`]: what may come in by an API
 //! - [`faults`]: everything that can be broken
 //! - [`lines`]: lines between machines, cut, lossy and slow
 //! - [`faultd`]: proxies that spoil what passes between `cleanslate` and a server
@@ -37,6 +38,7 @@ pub mod eyes;
 pub mod faultd;
 pub mod faults;
 pub mod fleet;
+pub mod flood;
 pub mod ground;
 pub mod images;
 pub mod inspect;

@@ -28,6 +28,11 @@ impl Registry {
 
     /// Starts it and waits until it listens.
     pub fn start(&self, children: &Children) -> Result<()> {
+        self.start_with(children, "")
+    }
+
+    /// The same with more in its configuration.
+    pub fn start_with(&self, children: &Children, more: &str) -> Result<()> {
         let data = self.dir.join("data");
         std::fs::create_dir_all(&data)
             .with_context(|| format!("failed to make {}", data.display()))?;
@@ -35,7 +40,7 @@ impl Registry {
         let text = format!(
             "version: 0.1\nlog: {{ level: info, accesslog: {{ disabled: false }} }}\n\
              storage:\n  filesystem: {{ rootdirectory: {} }}\n  delete: {{ enabled: true }}\n\
-             http:\n  addr: {REGISTRY}\n  secret: lab\n",
+             http:\n  addr: {REGISTRY}\n  secret: lab\n{more}",
             data.display()
         );
         std::fs::write(&config, text).context("failed to write the registry's configuration")?;
