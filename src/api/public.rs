@@ -42,6 +42,9 @@ pub enum Public {
         sites: Vec<SiteName>,
         /// Sites of one wave are visited together.
         waves: Vec<Vec<SiteName>>,
+        /// Of the sites that are visited in their quiet hours only.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        windows: BTreeMap<SiteName, Window>,
         digests: BTreeMap<Channel, BTreeMap<ImageRef, Digest>>,
         /// Images of which some site last passed on another digest, or on none yet.
         changed: BTreeSet<ImageRef>,
@@ -174,6 +177,16 @@ pub enum Public {
         /// Whose visit did not do what was planned.
         skipped: Vec<SiteName>,
     },
+}
+
+/// The quiet hours of a site that a rotation keeps to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub opens: Timestamp,
+    pub closes: Timestamp,
+    /// As they are written, in the time zone: `02:00-05:00`.
+    pub hours: String,
+    pub timezone: String,
 }
 
 /// Where a visit began.

@@ -40,6 +40,9 @@ pub enum Command {
         /// How long another holder's marker is waited for, in seconds.
         #[serde(deserialize_with = "whole")]
         wait: u64,
+        /// Sites are visited outside their quiet hours too.
+        #[serde(default, skip_serializing_if = "is_false")]
+        now: bool,
     },
     /// Ends the rotation; the site in hand is brought to safety first.
     Abort { reason: String },
@@ -65,7 +68,12 @@ pub enum Command {
         reason: Option<String>,
     },
     /// A new rotation of the sites that the last one did not complete.
-    Retry { reason: String },
+    Retry {
+        reason: String,
+        /// Sites are visited outside their quiet hours too.
+        #[serde(default, skip_serializing_if = "is_false")]
+        now: bool,
+    },
     /// Rotations skip the site from now on; its DNS is not touched.
     Cordon { site: SiteName, reason: String },
     /// Rotations visit the site again.
@@ -333,8 +341,9 @@ mod tests {
                     sites: vec![site()],
                     reason: None,
                     wait: 60,
+                    now: true,
                 },
-                r#"rotate {"playbook":"nightly","sites":["fra"],"wait":60}"#,
+                r#"rotate {"playbook":"nightly","sites":["fra"],"wait":60,"now":true}"#,
             ),
             (
                 Command::Pause {
@@ -354,7 +363,10 @@ mod tests {
                 r#"take-over {"reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (
-                Command::Retry { reason: reason() },
+                Command::Retry {
+                    reason: reason(),
+                    now: false,
+                },
                 r#"retry {"reason":"kernel \"oops\"\nat 3"}"#,
             ),
             (

@@ -28,6 +28,7 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             sites,
             digests,
             changed,
+            windows,
             ..
         } => {
             let images: BTreeMap<&ImageRef, &Digest> = digests.values().flatten().collect();
@@ -42,6 +43,10 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
                     changed.len(),
                     images.len()
                 );
+            }
+            for (site, window) in windows.iter().filter(|(_, window)| window.opens > line.at) {
+                let opens = when.at(window.opens, now);
+                text = format!("{text}; {site} not before {opens}");
             }
             text
         }

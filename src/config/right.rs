@@ -75,6 +75,8 @@ fn the_shipped_example_names_every_key() {
         "env_file",
         "projects",
         "address",
+        "quiet",
+        "timezone",
     ];
     let words: BTreeSet<&str> = EXAMPLE_SITE.split_whitespace().collect();
     let missing: Vec<_> = keys.iter().filter(|key| !words.contains(**key)).collect();
@@ -207,6 +209,8 @@ addresses = ["192.0.2.10", "2001:db8::10"]
 hosts     = ["tcp://10.1.0.1:2375", "unix:///var/run/docker.sock"]
 channel   = "master"
 in_floor  = true
+quiet     = "22:30-02:00"
+timezone  = "Asia/Singapore"
 env_file  = "fra.env"
 vars      = { REGION = "eu-central", DB_PASSWORD = { file = "fra-db.secret" } }
 [site.ams]
@@ -284,6 +288,13 @@ fn every_key_finds_its_place_in_the_fleet() {
         }
     );
     assert_eq!(fleet.probes[1].timeout, Duration::from_secs(2));
+    let quiet = fleet.sites[&name("fra")].quiet.as_ref().unwrap();
+    let zone = quiet.zone().and_then(|zone| zone.iana_name());
+    assert_eq!(
+        (quiet.to_string().as_str(), zone),
+        ("22:30-02:00", Some("Asia/Singapore"))
+    );
+    assert_eq!(fleet.sites[&name("nyc")].quiet, None);
     let nyc = &fleet.sites[&name("nyc")].hosts[0];
     assert_eq!(nyc.address, Some("198.51.100.14".parse().unwrap()));
     assert_eq!(nyc.channel.as_str(), "staging");

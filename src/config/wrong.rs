@@ -837,6 +837,51 @@ fn whoever_is_told_has_a_name_an_address_and_sites_that_there_are() {
 }
 
 #[test]
+fn quiet_hours_are_hours_of_a_zone_that_there_is() {
+    let shown = refused(&[
+        (
+            "[site.fra]",
+            "[site.fra]\nquiet = \"2-5\"\ntimezone = \"Berlin\"",
+        ),
+        ("[site.nyc]", "[site.nyc]\nquiet = \"02:00-02:00\""),
+        ("[site.sin]", "[site.sin]\ntimezone = \"Asia/Singapore\""),
+    ]);
+    insta::assert_snapshot!(shown, @r#"
+    error: "2-5" is not of the form HH:MM-HH:MM
+      --> site.toml:20:9
+       |
+    20 | quiet = "2-5"
+       |         ^^^^^
+       |
+       = help: write "02:00-05:00", or "22:00-02:00" over midnight
+
+    error: there is no time zone "Berlin"
+      --> site.toml:21:12
+       |
+    21 | timezone = "Berlin"
+       |            ^^^^^^^^
+       |
+       = help: did you mean "Europe/Berlin"?
+
+    error: "02:00-02:00" begins and ends at the same time
+      --> site.toml:26:9
+       |
+    26 | quiet = "02:00-02:00"
+       |         ^^^^^^^^^^^^^
+       |
+       = help: leave quiet out where every hour will do
+
+    warning: a time zone says nothing without quiet hours
+      --> site.toml:31:1
+       |
+    31 | timezone = "Asia/Singapore"
+       | ^^^^^^^^
+       |
+       = help: add quiet = "02:00-05:00", or leave timezone out
+    "#);
+}
+
+#[test]
 fn a_freeze_has_a_first_and_a_last_day_and_a_reason() {
     let freeze = "[[freeze]]\nfrom = \"2026-12-24\"\nuntil = \"2026-12-20\"\nreason = \"x\"\n\
                   [[freeze]]\nfrom = \"tomorrow\"\nuntil = \"2026-12-20\"\n\n[[probe]]";

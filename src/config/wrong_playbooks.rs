@@ -46,6 +46,40 @@ fn a_playbook_has_known_keys_only() {
 }
 
 #[test]
+fn a_schedule_meets_the_quiet_hours_of_its_sites() {
+    let folder = Folder::new();
+    folder.change(&[
+        ("[site.fra]", "[site.fra]\nquiet = \"02:00-02:04\""),
+        (
+            "[site.sin]",
+            "[site.sin]\nquiet = \"02:00-05:00\"\ntimezone = \"Asia/Singapore\"",
+        ),
+    ]);
+    folder.write(
+        "playbooks/nightly.toml",
+        "[schedule]\ncron = \"0 2 * * *\"\ntimezone = \"Europe/Berlin\"\nfinish_by = \"06:00\"\n\
+         [drain]\nat_most = \"5m\"\n",
+    );
+    insta::assert_snapshot!(folder.loaded().warnings.to_string(), @r#"
+    warning: sin is never visited: its quiet hours (02:00-05:00) open too late
+     --> playbooks/nightly.toml:4:1
+      |
+    4 | finish_by = "06:00"
+      | ^^^^^^^^^
+      |
+      = help: write a later finish_by, or leave it out: quiet hours end a rotation too
+
+    warning: the quiet hours of fra (02:00-02:04) are shorter than its drain
+     --> playbooks/nightly.toml:6:1
+      |
+    6 | at_most = "5m"
+      | ^^^^^^^ a drain may last 5m
+      |
+      = help: a visit that begins in them ends after them: write longer ones
+    "#);
+}
+
+#[test]
 fn a_playbook_of_sites_that_are_not_there() {
     let shown = refused("sites = [\"nyk\", \"ams\"]\n");
     insta::assert_snapshot!(shown, @r#"
@@ -245,6 +279,14 @@ fn a_schedule_has_five_fields_and_a_zone() {
       | ^^^^^^^^^^
       |
       = help: add timezone = "Europe/Berlin"
+
+    error: "0 0 3 * * *" does not have five fields
+     --> playbooks/nightly.toml:2:8
+      |
+    2 | cron = "0 0 3 * * *"
+      |        ^^^^^^^^^^^^^ minute, hour, day of month, month, day of week
+      |
+      = help: "0 3 * * *" is every day at 03:00
     "#);
 }
 

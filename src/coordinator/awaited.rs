@@ -74,6 +74,9 @@ impl<'a> Awaited<'a> {
         {
             self.add_wait(wait);
         }
+        if let Some(window) = &rotation.window {
+            self.add_wait(&window.wait);
+        }
         self.add_prefetches(ctx, rotation);
         self.add_watches(state, rotation);
     }

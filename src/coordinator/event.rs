@@ -369,6 +369,12 @@ pub enum Event {
     WaveEnded {
         wave: usize,
     },
+    /// The sites that are next may not be visited yet: their window opens then.
+    WindowAwaited {
+        opens: Timestamp,
+    },
+    /// The wait for a window is over: the clock is looked at again.
+    WindowDue,
     Ended {
         end: RotationEnd,
     },

@@ -65,9 +65,10 @@ guards! {
     MostUnavailable: "a rotation counts what others took out", Night(1400);
     ReadyFirst: "a healthy site leaves when its new containers are made", Night(2);
     HeldStaysOut: "what a person took out is left out", Night(218);
-    CordonHolds: "a site that was cordoned is skipped", Night(32);
+    CordonHolds: "a site that was cordoned is skipped", Night(212);
     TtlKept: "records are added with the TTL that is served", Night(77);
     PauseHolds: "while a rotation is paused nothing is taken out or stopped anew", Night(3);
+    WindowHolds: "a visit of a rotation begins in the quiet hours of its site", Night(99);
     Condemned: "what may still be stopped is never counted as good", Belt;
     OwnWork: "whatever stands at a rebuilt site was made by this hold", Belt;
     Fence: "who meets the work of a newer coordinator stops", Meeting;

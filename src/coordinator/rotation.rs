@@ -5,7 +5,7 @@ use super::context::Context;
 use super::event::{Event, PauseEnd, RotationEnd, Then, VisitEnd, VisitKind};
 use super::guards::Guard;
 use super::outcome::{EngineOutcome, Outcome, ProbeOutcome};
-use super::plan::{Mode, Plan};
+use super::plan::{Mode, Plan, Turn};
 use super::safety::{self, Presence};
 use super::state::{Ending, Hold, Lane, Pause, Rotation, State};
 use super::visit::Story;
@@ -42,6 +42,10 @@ pub(crate) fn react(rotation: &Rotation, token: Token, outcome: &Outcome) -> Vec
         && pause.wait.is_some_and(|wait| wait.token == token)
     {
         return vec![pause_over(pause)];
+    }
+    let window = rotation.window.as_ref();
+    if window.is_some_and(|window| window.wait.token == token) {
+        return vec![Event::WindowDue];
     }
     if let Some(((site, host), _)) = rotation.prefetch.iter().find(|(_, t)| **t == token) {
         let (site, host) = (site.clone(), host.clone());
@@ -104,34 +108,32 @@ fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation, now: Now) -
     if rotation.is_paused() && Guard::PauseHolds.stands() {
         return None;
     }
-    let waiting = |site: &&SiteName| !is_over(site) && !rotation.visits.contains_key(*site);
-    let site = wave.iter().find(waiting)?;
+    let site = rotation.next_sites().next()?;
     let plan = rotation.plan_of(site);
+    let skipped = |problem| Event::VisitEnded {
+        site: site.clone(),
+        end: VisitEnd::Skipped,
+        problem: Some(problem),
+    };
     if let Err(refusal) = safety::cordon(state.marker.as_ref(), &plan.mode, site) {
-        return Some(Event::VisitEnded {
-            site: site.clone(),
-            end: VisitEnd::Skipped,
-            problem: Some(refusal.problem()),
-        });
+        return Some(skipped(refusal.problem()));
     }
     // What is out serves nobody: it is brought back whatever the time.
-    let deadline = plan
-        .options
-        .deadline
-        .as_ref()
-        .filter(|_| !state.is_owed(site));
-    if let Some(problem) = deadline.and_then(|deadline| deadline.too_late(site, now.wall)) {
-        return Some(Event::VisitEnded {
+    let turn = if state.is_owed(site) || !Guard::WindowHolds.stands() {
+        Turn::Comes
+    } else {
+        plan.turn(site, now.wall)
+    };
+    match turn {
+        Turn::Over(problem) => Some(skipped(problem)),
+        Turn::ComesAt(_) if rotation.window.is_some() => None,
+        Turn::ComesAt(opens) => Some(Event::WindowAwaited { opens }),
+        Turn::Comes => Some(Event::VisitStarted {
             site: site.clone(),
-            end: VisitEnd::Skipped,
-            problem: Some(problem),
-        });
+            kind: kind_of(state, ctx, plan, site),
+            scale: BTreeMap::new(),
+        }),
     }
-    Some(Event::VisitStarted {
-        site: site.clone(),
-        kind: kind_of(state, ctx, plan, site),
-        scale: BTreeMap::new(),
-    })
 }
 
 /// Where the visit of a site begins, by what was asked, and by where marker and DNS say it is.

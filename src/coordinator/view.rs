@@ -126,9 +126,7 @@ impl State {
             return None;
         }
         let (why, until) = match &self.lane {
-            Lane::Free if rotation.is_paused() => pause_waits(rotation),
-            Lane::Free if rotation.prefetch.is_empty() => return None,
-            Lane::Free => (pulls(rotation), None),
+            Lane::Free => rests(rotation)?,
             lane @ (Lane::Looking { .. }
             | Lane::Sent { .. }
             | Lane::ReadingBack { .. }
@@ -138,9 +136,10 @@ impl State {
             | Lane::Delayed { .. }
             | Lane::Contended { .. }) => lane_waits(lane),
         };
+        let window = rotation.window.as_ref();
         Some(Waiting {
             why,
-            since: rotation.alone_since,
+            since: window.map_or(rotation.alone_since, |window| window.since),
             until,
         })
     }
@@ -159,9 +158,12 @@ impl State {
         rotation.is_paused() && is_quiet && rotation.visits.values().all(is_still)
     }
 
-    /// What the visit of `site` waits for; `None` where it is not visited.
+    /// What the visit of `site` waits for; `None` where it is not visited, nor next.
     pub fn site_waits(&self, site: &SiteName) -> Option<Waiting> {
-        let visit = self.running()?.visits.get(site)?;
+        let rotation = self.running()?;
+        let Some(visit) = rotation.visits.get(site) else {
+            return window_of(rotation, site);
+        };
         let (why, until) = self.visit_waits(visit);
         Some(Waiting {
             why,
@@ -252,6 +254,38 @@ impl State {
             Some(_) | None => lane_waits(&self.lane),
         }
     }
+}
+
+impl Rotation {
+    /// `the quiet hours of sin (02:00-05:00 Asia/Singapore)`, of each that is next.
+    pub fn quiet_hours_of_next(&self) -> String {
+        let of = |site: &SiteName| Some(format!("{site} ({})", self.plan.windows.get(site)?));
+        let hours: Vec<String> = self.next_sites().filter_map(of).collect();
+        format!("the quiet hours of {}", hours.join(", "))
+    }
+}
+
+/// Why a rotation without a visit in hand does nothing.
+fn rests(rotation: &Rotation) -> Option<(String, Option<Mono>)> {
+    if rotation.is_paused() {
+        return Some(pause_waits(rotation));
+    }
+    if let Some(window) = &rotation.window {
+        return Some((rotation.quiet_hours_of_next(), Some(window.wait.until)));
+    }
+    (!rotation.prefetch.is_empty()).then(|| (pulls(rotation), None))
+}
+
+/// The wait of a site that is next for its quiet hours.
+fn window_of(rotation: &Rotation, site: &SiteName) -> Option<Waiting> {
+    let wait = rotation.window.as_ref().filter(|_| !rotation.is_paused())?;
+    let next = rotation.next_sites().find(|next| *next == site)?;
+    let hours = rotation.plan.windows.get(next)?;
+    Some(Waiting {
+        why: format!("its quiet hours ({hours})"),
+        since: wait.since,
+        until: Some(wait.wait.until),
+    })
 }
 
 fn pause_waits(rotation: &Rotation) -> (String, Option<Mono>) {

@@ -302,11 +302,12 @@ impl Night<'_> {
         let adapters = Arc::clone(&self.adapters);
         let playbook = self.coordinator.context().playbook.clone();
         let state = self.coordinator.state().clone();
+        let now = self.clock.now().wall;
         tokio::spawn(async move {
             let fleet = adapters.fleet();
             let sites = wish.sites.iter().flatten().cloned().collect();
             let observed = observe(&adapters, fleet, &sites, source, &state).await;
-            let plan = observed.survey(fleet).and_then(|survey| {
+            let plan = observed.survey(fleet, now).and_then(|survey| {
                 plan(fleet, &playbook, wish, &survey).map_err(|blocked| blocked.problem())
             });
             let result = match plan {

@@ -14,7 +14,7 @@ use crate::config::{self, Loaded};
 use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::plan::Plan;
+use crate::coordinator::plan::{Plan, Turn};
 use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, RotationId, SiteName};
@@ -238,8 +238,7 @@ fn last_plan(events: &[(Event, Now)]) -> Option<&Plan> {
 
 /// The sites that a rotation left for want of time, in its order.
 pub(super) fn carried_over(events: &[(Event, Now)]) -> Vec<SiteName> {
-    let plan = events.iter().find_map(|(event, _)| planned(event));
-    let Some(deadline) = plan.and_then(|plan| plan.options.deadline.as_ref()) else {
+    let Some(plan) = events.iter().find_map(|(event, _)| planned(event)) else {
         return Vec::new();
     };
     let carried = events.iter().filter_map(|(event, at)| {
@@ -251,7 +250,7 @@ pub(super) fn carried_over(events: &[(Event, Now)]) -> Vec<SiteName> {
         else {
             return None;
         };
-        deadline.too_late(site, at.wall).map(|_| site.clone())
+        matches!(plan.turn(site, at.wall), Turn::Over(_)).then(|| site.clone())
     });
     carried.collect()
 }

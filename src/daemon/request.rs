@@ -108,11 +108,13 @@ impl Request {
                 sites,
                 reason,
                 wait,
+                now,
             } => {
                 let sites = (!sites.is_empty()).then(|| sites.clone());
                 Some(Ok(Request {
                     options: Options {
                         wait_s: *wait,
+                        any_hour: *now,
                         ..Options::default()
                     },
                     reason: reason.clone(),

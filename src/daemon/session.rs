@@ -23,7 +23,7 @@ use crate::coordinator::event::Event;
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::plan::{Mode, Plan, Wish, plan};
+use crate::coordinator::plan::{Mode, Options, Plan, Wish, plan};
 use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::{PlaybookName, RotationId, SiteName};
@@ -31,7 +31,8 @@ use crate::model::playbook::Playbook;
 use crate::model::time::{Now, Ttl};
 use crate::store::{Occupant, Reader, Store, StoreError};
 
-/// How long an interrupted rotation may be continued by asking for the same playbook.
+/// How long an interrupted rotation may be continued by asking for the same playbook, where none of
+/// its sites waits for its quiet hours.
 const CONTINUED_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(12);
 
 /// Where things are, and what the process was given.
@@ -67,6 +68,9 @@ pub struct Interrupted {
     pub playbook: PlaybookName,
     pub mode: Mode,
     pub began: Timestamp,
+    /// When the quiet hours of the last of its sites are over that was not visited yet; when it
+    /// began, where it waits for none.
+    pub windows_until: Timestamp,
 }
 
 /// Who hears of a rotation, and whom it hears.
@@ -133,7 +137,13 @@ impl Session {
             .rotation
             .as_ref()
             .filter(|rotation| rotation.end.is_none())?;
+        let windows = &rotation.plan.windows;
+        let left = windows
+            .iter()
+            .filter(|(site, _)| !rotation.ended.contains_key(*site));
+        let closes = left.map(|(_, window)| window.closes).max();
         Some(Interrupted {
+            windows_until: closes.unwrap_or(rotation.began),
             rotation: rotation.plan.id.clone(),
             playbook: rotation.plan.playbook.clone(),
             mode: rotation.plan.mode.clone(),
@@ -169,7 +179,8 @@ impl Session {
             interrupted.playbook == *playbook
                 && interrupted.mode == Mode::Rotate
                 && *mode == Mode::Rotate
-                && now.duration_since(interrupted.began) < CONTINUED_WITHIN
+                && (now.duration_since(interrupted.began) < CONTINUED_WITHIN
+                    || now < interrupted.windows_until)
         })
     }
 
@@ -239,7 +250,7 @@ impl Session {
         let sites = self.sites_of(&wish, &playbook);
         let observed = self.observe(&sites, source).await;
         let survey = observed
-            .survey(&self.config.fleet)
+            .survey(&self.config.fleet, self.clock.now().wall)
             .map_err(RunError::Refused)?;
         plan(&self.config.fleet, &playbook, wish, &survey).map_err(RunError::Blocked)
     }
@@ -248,7 +259,7 @@ impl Session {
     ///
     /// # Errors
     /// [`RunError::Refused`] where there was none.
-    pub fn retried(&self, reason: String) -> Result<Option<Request>, RunError> {
+    pub fn retried(&self, reason: String, any_hour: bool) -> Result<Option<Request>, RunError> {
         let nothing = || {
             RunError::Refused(Problem {
                 what: "there is no rotation to be retried".to_owned(),
@@ -265,6 +276,10 @@ impl Session {
         let left: Vec<SiteName> = past::left(&events).into_iter().filter(is_known).collect();
         Ok((!left.is_empty()).then(|| Request {
             reason: Some(reason),
+            options: Options {
+                any_hour,
+                ..Options::default()
+            },
             ..Request::rotate(&playbook, Some(left))
         }))
     }

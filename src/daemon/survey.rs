@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all, join3};
+use jiff::Timestamp;
 
 use super::adapters::Adapters;
 use super::feet;
@@ -57,7 +58,7 @@ impl Observations {
     ///
     /// # Errors
     /// The marker could not be read.
-    pub fn survey(&self, fleet: &Fleet) -> Result<Survey, Problem> {
+    pub fn survey(&self, fleet: &Fleet, at: Timestamp) -> Result<Survey, Problem> {
         let view = self.zone.as_ref().map_err(Clone::clone)?;
         let marker = safety::one_marker(fleet, view).map_err(|refusal| refusal.problem())?;
         let epochs = self
@@ -66,6 +67,7 @@ impl Observations {
             .flatten()
             .map(|seen| seen.highest_epoch);
         Ok(Survey {
+            at,
             marker: marker.cloned(),
             digests: self.digests.clone(),
             highest_epoch: epochs.max().unwrap_or(Epoch(0)),

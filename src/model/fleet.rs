@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+use super::hours::QuietHours;
 use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
 use super::image::ImageRef;
 use super::notice::Severity;
@@ -168,6 +169,8 @@ pub struct Site {
     pub channel: Channel,
     /// Whether it counts for floors.
     pub in_floor: bool,
+    /// When its visits begin; `None`: at any hour.
+    pub quiet: Option<QuietHours>,
     /// What DNS carries for it where a record says nothing else.
     pub addresses: BTreeSet<IpAddr>,
     pub hosts: Vec<Host>,

@@ -480,6 +480,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
                 name: site.clone(),
                 channel: "master".parse().unwrap(),
                 in_floor: true,
+                quiet: None,
                 addresses: all,
                 hosts: Vec::new(),
             },

@@ -98,6 +98,9 @@ fn of_marker(event: &Event, before: &State) -> Option<String> {
             } = refusal;
             format!("sends nothing more: {rule}: {why}; {cure}")
         }
+        Event::WindowAwaited { .. } => {
+            format!("waits for {}", running(before)?.quiet_hours_of_next())
+        }
         Event::Halted { cause, .. } if running(before).is_some() => {
             format!("begins no further visit: {}; {}", cause.what, cause.cure)
         }
@@ -331,6 +334,8 @@ fn of_visit(event: &Event) -> Option<String> {
         | Event::TagMoved { .. }
         | Event::Halted { .. }
         | Event::WaveEnded { .. }
+        | Event::WindowAwaited { .. }
+        | Event::WindowDue
         | Event::Ended { .. } => return None,
     })
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::change::proven;
 use super::ending::{ended, visit_ended};
 use super::place::{running, visit};
-use crate::api::public::{self, DrainEnd, Interruption, Kind, Public};
+use crate::api::public::{self, DrainEnd, Interruption, Kind, Public, Window};
 use crate::coordinator::event::{DrainReason, Event, PauseEnd, Then, VisitKind};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::plan::Plan;
@@ -14,6 +14,7 @@ use crate::coordinator::retry;
 use crate::coordinator::safety::{drifted, rebuild_kept};
 use crate::coordinator::state::{HostWork, Pause, Rotation, Stage, State, Visit};
 use crate::model::fleet::Fleet;
+use crate::model::hours;
 use crate::model::id::{HostName, SiteName};
 use crate::model::image::ImageRef;
 use crate::model::inventory::Inventory;
@@ -164,7 +165,9 @@ pub(super) fn public(
         | Event::HostDiscarded { .. }
         | Event::OtherSiteFailed { .. }
         | Event::Halted { .. }
-        | Event::WaveEnded { .. } => None,
+        | Event::WaveEnded { .. }
+        | Event::WindowAwaited { .. }
+        | Event::WindowDue => None,
     }
 }
 
@@ -216,11 +219,22 @@ fn planned(fleet: &Fleet, plan: &Plan, before: &State) -> Public {
         playbook: plan.playbook.clone(),
         sites: plan.sites().cloned().collect(),
         waves: plan.waves.clone(),
+        windows: plan.windows.iter().map(window).collect(),
         digests: plan.digests_by_channel(fleet),
         changed,
         actor: plan.actor.clone(),
         reason: plan.reason.clone(),
     }
+}
+
+fn window((site, window): (&SiteName, &hours::Window)) -> (SiteName, Window) {
+    let window = Window {
+        opens: window.opens,
+        closes: window.closes,
+        hours: window.hours.clone(),
+        timezone: window.zone.clone(),
+    };
+    (site.clone(), window)
 }
 
 /// Told when a host was first looked at; not when containers are made anew.

@@ -83,6 +83,8 @@ pub(super) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::TagMoved { .. }
         | Event::Halted { .. }
         | Event::WaveEnded { .. }
+        | Event::WindowAwaited { .. }
+        | Event::WindowDue
         | Event::Ended { .. } => None,
     }
 }

@@ -51,6 +51,9 @@ pub struct RotationStatus {
     pub left: Vec<SiteName>,
     /// What it waits for where no site is visited.
     pub why: Option<String>,
+    /// Until when, where that is known.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -101,6 +101,8 @@ impl Seen<'_> {
         };
         let is_over = |site: &SiteName| rotation.ended.contains_key(site);
         let is_visited = |site: &SiteName| rotation.visits.contains_key(site);
+        let waiting = self.state.filter(|_| self.is_live);
+        let waiting = waiting.and_then(State::rotation_waits);
         Some(RotationStatus {
             id: plan.id.clone(),
             playbook: plan.playbook.clone(),
@@ -111,11 +113,11 @@ impl Seen<'_> {
             reason: plan.reason.clone(),
             visited: sites(&is_over),
             left: sites(&|site| !is_over(site) && !is_visited(site)),
-            why: self
-                .state
-                .filter(|_| self.is_live)
-                .and_then(State::rotation_waits)
-                .map(|waiting| waiting.why),
+            until: waiting
+                .as_ref()
+                .and_then(|waiting| waiting.until)
+                .and_then(|until| self.wall(until)),
+            why: waiting.map(|waiting| waiting.why),
         })
     }
 }

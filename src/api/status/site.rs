@@ -49,7 +49,7 @@ impl Seen<'_> {
         }
     }
 
-    fn wall(&self, until: Mono) -> Option<Timestamp> {
+    pub(super) fn wall(&self, until: Mono) -> Option<Timestamp> {
         let left = self.now.mono.until(until);
         self.now.wall.checked_add(left).ok()
     }

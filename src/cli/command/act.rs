@@ -98,6 +98,17 @@ pub(super) async fn planned(
     Ok(Box::pin(session.plan(request, id, desk.user())).await?)
 }
 
+/// Says which sites wait for their quiet hours, before somebody wonders why nothing happens.
+pub(super) fn tell_of_waits(desk: &Desk, plan: &Plan) {
+    let now = desk.clock.now().wall;
+    for (site, window) in plan.windows.iter().filter(|(_, window)| window.opens > now) {
+        let opens = desk.when.ahead(window.opens, now);
+        desk.output.progress(&format!(
+            "{site} waits for its quiet hours ({window}) until {opens}; with --now it does not"
+        ));
+    }
+}
+
 /// Runs a plan and says how it ended.
 pub(super) async fn begin(desk: &Desk, session: &mut Session, plan: Plan) -> Outcome {
     let mode = plan.mode.clone();

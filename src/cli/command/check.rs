@@ -51,6 +51,8 @@ struct SiteSummary {
     containers: u32,
     addresses: Vec<String>,
     in_floor: bool,
+    /// When rotations visit it, `02:00-05:00 Asia/Singapore`; null: at any hour.
+    quiet: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,6 +113,10 @@ fn of_site(fleet: &Fleet, site: &Site) -> SiteSummary {
             .map(ToString::to_string)
             .collect(),
         in_floor: site.in_floor,
+        quiet: site.quiet.as_ref().map(|quiet| {
+            let zone = quiet.zone().and_then(|zone| zone.iana_name());
+            format!("{quiet} {}", zone.unwrap_or("in the schedule's time"))
+        }),
     }
 }
 
@@ -138,12 +144,18 @@ fn text(loaded: &Loaded) -> String {
             site.hosts.join(", "),
             counted(u64::from(site.containers), "container"),
             site.addresses.join(", "),
+            site.quiet.unwrap_or_else(|| "any hour".to_owned()),
         ]
     };
-    let sites = grid(
-        ["SITE", "CHANNEL", "HOSTS", "BASELINE", "ADDRESSES"],
-        summary.sites.into_iter().map(site).collect(),
-    );
+    let headings = [
+        "SITE",
+        "CHANNEL",
+        "HOSTS",
+        "BASELINE",
+        "ADDRESSES",
+        "VISITED IN",
+    ];
+    let sites = grid(headings, summary.sites.into_iter().map(site).collect());
     let rrset = |rrset: RrsetSummary| {
         [
             format!("{} {}", rrset.name, rrset.r#type),

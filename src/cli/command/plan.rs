@@ -11,7 +11,7 @@ use super::super::failure::{Failure, Outcome, Said};
 use super::super::follow::Night;
 use super::super::grid::grid;
 use super::super::memory::Memory;
-use super::preview::{Preview, RecordPreview, ServicePreview, SitePreview, preview};
+use super::preview::{Preview, RecordPreview, ServicePreview, SitePreview, WindowPreview, preview};
 use crate::api::when::{When, span};
 use crate::config::Loaded;
 use crate::coordinator::plan::{Blocked, Mode, Options, Plan, Wish, plan};
@@ -107,9 +107,10 @@ pub(super) async fn look(
         &state,
     ))
     .await;
-    let survey = seen.survey(fleet).map_err(Failure::unchanged)?;
+    let at = desk.clock.now().wall;
+    let survey = seen.survey(fleet, at).map_err(Failure::unchanged)?;
     let wish = Wish {
-        id: rotation_id(name.as_str(), desk.clock.now().wall),
+        id: rotation_id(name.as_str(), at),
         mode: Mode::Rotate,
         sites: (!sites.is_empty()).then(|| sites.to_vec()),
         options: Options::default(),
@@ -129,7 +130,7 @@ pub(super) async fn look(
     let typical = |site: &SiteName, step: &str| memory.as_ref()?.typical(site, step);
     let night = Night::new(fleet, playbook, typical);
     Ok(Looked {
-        preview: preview(loaded, &plan, &seen, &night),
+        preview: preview(loaded, &plan, &seen, &night, at),
         plan,
         seen,
         state,
@@ -190,6 +191,10 @@ fn site_text(wave: usize, site: &SitePreview, when: &When, now: Timestamp) -> St
         seconds(site.expected_seconds),
         seconds(site.out_of_dns_seconds)
     );
+    let head = match &site.window {
+        Some(window) => format!("{head}\n  {}", window_text(window, when, now)),
+        None => head,
+    };
     let services = grid(
         ["  SERVICE", "SCALE", "DIGEST", "IMAGE"],
         site.services
@@ -215,6 +220,22 @@ fn site_text(wave: usize, site: &SitePreview, when: &When, now: Timestamp) -> St
     }
     parts.push(records);
     parts.join("\n")
+}
+
+/// In the site's own time, and in that of whoever asks.
+fn window_text(window: &WindowPreview, when: &When, now: Timestamp) -> String {
+    let (hours, zone) = (&window.hours, &window.timezone);
+    let (what, at) = if window.opens <= now {
+        ("open until", window.closes)
+    } else {
+        ("not before", window.opens)
+    };
+    let there = jiff::tz::db().get(zone).map(|zone| When { zone });
+    let there = there.map_or(String::new(), |there| {
+        format!(", {} there", there.at(at, now))
+    });
+    let here = when.ahead(at, now);
+    format!("in its quiet hours, {hours} {zone}: {what} {here}{there}")
 }
 
 fn service_row(service: &ServicePreview, when: &When, now: Timestamp) -> [String; 4] {
@@ -288,6 +309,15 @@ mod tests {
             in_dns: "yes".to_owned(),
             expected_seconds: 210,
             out_of_dns_seconds: 105,
+            window: match name {
+                "nyc" => Some(WindowPreview {
+                    hours: "02:00-05:00".to_owned(),
+                    timezone: "America/New_York".to_owned(),
+                    opens: "2026-07-01T06:00:00Z".parse().unwrap(),
+                    closes: "2026-07-01T09:00:00Z".parse().unwrap(),
+                }),
+                _ => None,
+            },
             services: vec![service("web", 1, 2, true), service("proxy", 3, 3, false)],
             drifted: match name {
                 "fra" => vec!["fra1: edge-db-1 is kept and runs an old image".to_owned()],
@@ -331,6 +361,7 @@ mod tests {
           www.example.com. A  192.0.2.1  2     2 of 2  33% → 50%
 
         wave 2: nyc, in DNS: yes, about 3m 30s, 1m 45s of it out of DNS
+          in its quiet hours, 02:00-05:00 America/New_York: not before 06:00:00 UTC (in 5h), 2026-07-01 02:00:00 EDT there
           SERVICE     SCALE  DIGEST                                                 IMAGE
           edge/web    3 → 2  010101010101 → 020202020202                            registry.test:5000/web:master
           edge/proxy  3 → 2  030303030303, no change since 2026-06-30 03:00:00 UTC  registry.test:5000/proxy:master (follows no channel)

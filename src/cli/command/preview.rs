@@ -11,6 +11,7 @@ use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Said};
 use super::super::follow::Night;
+use crate::api::when::between;
 use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::Plan;
@@ -49,11 +50,23 @@ pub(super) struct SitePreview {
     pub(super) in_dns: String,
     pub(super) expected_seconds: u64,
     pub(super) out_of_dns_seconds: u64,
+    /// In which its visit begins; null: at any hour.
+    #[serde(default)]
+    pub(super) window: Option<WindowPreview>,
     pub(super) services: Vec<ServicePreview>,
     /// Containers of kept services that run, and not as declared: they are left alone.
     #[serde(default)]
     pub(super) drifted: Vec<String>,
     pub(super) records: Vec<RecordPreview>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct WindowPreview {
+    /// As they are written: `02:00-05:00`.
+    pub(super) hours: String,
+    pub(super) timezone: String,
+    pub(super) opens: Timestamp,
+    pub(super) closes: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +94,13 @@ pub(super) struct RecordPreview {
 }
 
 /// What a plan comes to, seen as things are.
-pub(super) fn preview(loaded: &Loaded, plan: &Plan, seen: &Observations, night: &Night) -> Preview {
+pub(super) fn preview(
+    loaded: &Loaded,
+    plan: &Plan,
+    seen: &Observations,
+    night: &Night,
+    at: Timestamp,
+) -> Preview {
     let fleet = &loaded.fleet;
     let view = seen.zone.as_ref().ok();
     let sites = plan.sites().filter_map(|name| fleet.sites.get(name));
@@ -99,7 +118,7 @@ pub(super) fn preview(loaded: &Loaded, plan: &Plan, seen: &Observations, night: 
         sites: sites
             .map(|site| of_site(fleet, site, plan, seen, night))
             .collect(),
-        expected_seconds: night.waves(&plan.waves).as_secs(),
+        expected_seconds: between(at, night.course(&plan.outline(), at).ends).as_secs(),
         problems: problems.collect(),
     }
 }
@@ -117,7 +136,8 @@ pub(super) async fn refuse_if_changed(
     let sites = plan.sites().cloned().collect();
     let seen = Box::pin(session.observe(&sites, ImageSource::LastGood)).await;
     let night = super::act::night(session, &plan.playbook)?;
-    let now = preview(&session.config, plan, &seen, &night);
+    let at = desk.clock.now().wall;
+    let now = preview(&session.config, plan, &seen, &night, at);
     refuse_unless_same(desk, file, &now)
 }
 
@@ -241,6 +261,12 @@ fn of_site(
         in_dns: in_dns.to_owned(),
         expected_seconds: night.visit(&site.name).as_secs(),
         out_of_dns_seconds: night.out_of_dns(&site.name).as_secs(),
+        window: plan.windows.get(&site.name).map(|window| WindowPreview {
+            hours: window.hours.clone(),
+            timezone: window.zone.clone(),
+            opens: window.opens,
+            closes: window.closes,
+        }),
         services: services(site, plan, seen),
         drifted: drifted(site, plan, seen),
         records: view

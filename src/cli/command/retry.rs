@@ -15,6 +15,9 @@ use crate::model::id::SiteName;
 /// It is planned anew: tags are looked at again.
 #[derive(Args, Debug)]
 pub(crate) struct Retry {
+    /// Visits sites outside their quiet hours too
+    #[arg(long)]
+    now: bool,
     #[command(flatten)]
     because: Because,
 }
@@ -23,6 +26,7 @@ pub(crate) async fn run(desk: &Desk, args: &Retry) -> Outcome {
     let reason = args.because.reason.clone();
     let command = Command::Retry {
         reason: reason.clone(),
+        now: args.now,
     };
     let what = "retry".to_owned();
     let asked = (what, "Visit what the last rotation left?", args.because.yes);
@@ -31,7 +35,7 @@ pub(crate) async fn run(desk: &Desk, args: &Retry) -> Outcome {
     }
     let mut session = desk.session()?;
     let before = act::settle(desk, &mut session).await?;
-    let Some(mut request) = session.retried(reason)? else {
+    let Some(mut request) = session.retried(reason, args.now)? else {
         desk.output
             .progress("the last rotation completed every site: nothing to retry");
         return Ok(before);
@@ -45,6 +49,7 @@ pub(crate) async fn run(desk: &Desk, args: &Retry) -> Outcome {
         .collect();
     let question = format!("Visit {}, which the last rotation left?", names.join(", "));
     let plan = act::planned(desk, &session, request).await?;
+    act::tell_of_waits(desk, &plan);
     confirm(&desk.output, args.because.yes, &question)?;
     let after = act::begin(desk, &mut session, plan).await?;
     Ok(before.worse(after))

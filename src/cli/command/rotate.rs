@@ -26,6 +26,7 @@ Examples:
   cleanslate rotate                          the playbook nightly
   cleanslate rotate urgent --site nyc        one site, by another playbook
   cleanslate rotate --dry-run                tonight's rotation, told in advance
+  cleanslate rotate --site sin --now         although it is noon in Singapore
   cleanslate plan --out night.json && cleanslate rotate --plan night.json --yes
   cleanslate rotate --json | jq .event       for programs: one object a line")]
 pub(crate) struct Rotate {
@@ -42,6 +43,9 @@ pub(crate) struct Rotate {
     /// changes nothing
     #[arg(long)]
     dry_run: bool,
+    /// Visits sites outside their quiet hours too
+    #[arg(long)]
+    now: bool,
     /// How long to wait while another coordinator holds the marker [default: 35m, 0s on a
     /// terminal]
     #[arg(long, value_name = "TIME")]
@@ -69,6 +73,7 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
         sites: args.site.clone(),
         reason: None,
         wait: act::patience(desk, args.wait),
+        now: args.now,
     };
     if args.plan.is_none() {
         let what = format!("rotate {}", args.playbook);
@@ -95,6 +100,7 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
         session.config.fleet.name,
         args.playbook
     );
+    act::tell_of_waits(desk, &plan);
     confirm(&desk.output, args.yes, &question)?;
     let after = act::begin(desk, &mut session, plan).await?;
     Ok(before.worse(after))

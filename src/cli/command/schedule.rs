@@ -11,11 +11,12 @@ use super::super::failure::Outcome;
 use super::super::follow::Night;
 use super::super::grid::grid;
 use super::super::memory::Memory;
-use crate::api::when::{When, span};
+use crate::api::when::{When, between, span};
 use crate::config::Loaded;
+use crate::coordinator::plan::{Course, outline};
 use crate::daemon::schedule::{Run, Timetable};
 use crate::model::id::{PlaybookName, SiteName};
-use crate::model::playbook::{Playbook, Schedule};
+use crate::model::playbook::Schedule;
 
 /// The next runs: when, in whose time, and whether they end when they must
 #[derive(Args, Debug)]
@@ -42,10 +43,15 @@ struct Entry {
     timezone: String,
     /// The same in the time of the schedule, `2026-11-22 03:00:00 CET`.
     local: String,
+    /// Waiting for quiet hours included.
     expected_seconds: u64,
     finish_by: Option<Timestamp>,
-    /// `null` where nothing says by when it must end.
+    /// `null` where nothing says by when it must end, or begin.
     fits: Option<bool>,
+    /// Why it does not.
+    why: Option<String>,
+    /// Sites whose quiet hours would be over before their turn.
+    carried_over: Vec<SiteName>,
     /// Why it does not begin.
     frozen: Option<String>,
 }
@@ -79,16 +85,22 @@ pub(crate) fn run(desk: &Desk, args: &Show) -> Outcome {
 fn entry(loaded: &Loaded, table: &Timetable, memory: Option<&Memory>, run: Run) -> Option<Entry> {
     let playbook = loaded.playbooks.get(&run.playbook)?;
     let schedule = playbook.schedule.as_ref()?;
-    let expected = expected(loaded, playbook, memory);
+    let typical = |site: &SiteName, step: &str| memory?.typical(site, step);
+    let night = Night::new(&loaded.fleet, playbook, typical);
+    let outline = outline(&loaded.fleet, playbook, run.planned);
+    let course = night.course(&outline, run.planned);
     let finish_by = schedule.finish_by(run.planned);
-    let fits = |by: Timestamp| run.planned.checked_add(expected).is_ok_and(|end| end <= by);
+    let why = obstacles(schedule, &run, &course);
+    let is_bound = finish_by.is_some() || !outline.windows.is_empty() || !why.is_empty();
     Some(Entry {
         planned: run.planned,
         timezone: zone_name(schedule),
         local: local(schedule, run.planned),
-        expected_seconds: expected.as_secs(),
+        expected_seconds: between(run.planned, course.ends).as_secs(),
         finish_by,
-        fits: finish_by.map(fits),
+        fits: is_bound.then_some(why.is_empty()),
+        why: (!why.is_empty()).then(|| why.join("; ")),
+        carried_over: course.carried,
         frozen: table
             .freeze(schedule, run.planned)
             .map(|freeze| freeze.reason.clone()),
@@ -96,17 +108,23 @@ fn entry(loaded: &Loaded, table: &Timetable, memory: Option<&Memory>, run: Run) 
     })
 }
 
-/// As if every site were visited, in waves as large as they may be.
-fn expected(loaded: &Loaded, playbook: &Playbook, memory: Option<&Memory>) -> Duration {
-    let typical = |site: &SiteName, step: &str| memory?.typical(site, step);
-    let night = Night::new(&loaded.fleet, playbook, typical);
-    let all = || loaded.fleet.sites.keys().cloned().collect();
-    let sites: Vec<SiteName> = playbook.sites.clone().unwrap_or_else(all);
-    let size = usize::try_from(playbook.max_unavailable)
-        .unwrap_or(1)
-        .max(1);
-    let waves: Vec<Vec<SiteName>> = sites.chunks(size).map(<[SiteName]>::to_vec).collect();
-    night.waves(&waves)
+/// What keeps a run from going as it is planned, as if every site were visited.
+fn obstacles(schedule: &Schedule, run: &Run, course: &Course) -> Vec<String> {
+    let mut why = Vec::new();
+    let by = schedule.finish_by(run.planned);
+    if by.is_some_and(|by| course.ends > by) {
+        why.push("it would end later".to_owned());
+    }
+    if !course.carried.is_empty() {
+        let sites: Vec<&str> = course.carried.iter().map(SiteName::as_str).collect();
+        let sites = sites.join(", ");
+        why.push(format!("quiet hours are over before their turn: {sites}"));
+    }
+    let next = schedule.cron.next(run.planned);
+    if next.is_some_and(|next| course.ends > next) {
+        why.push("the next run is planned before it ends".to_owned());
+    }
+    why
 }
 
 fn zone_name(schedule: &Schedule) -> String {
@@ -126,11 +144,11 @@ fn told(runs: &[Entry], when: &When, now: Timestamp) -> String {
             (None, None) => "-".to_owned(),
             (None, Some(fits)) => {
                 let by = run.finish_by.map(|by| when.at(by, run.planned));
-                let by = by.unwrap_or_default();
-                if fits {
-                    format!("yes, by {by}")
-                } else {
-                    format!("no: it must end by {by}")
+                let by = by.map_or(String::new(), |by| format!(", by {by}"));
+                let why = run.why.as_deref().unwrap_or_default();
+                match fits {
+                    true => format!("yes{by}"),
+                    false => format!("no{by}: {why}"),
                 }
             }
         };
@@ -165,6 +183,8 @@ mod tests {
             expected_seconds: 2530,
             finish_by: finish_by.map(at),
             fits,
+            why: (fits == Some(false)).then(|| "it would end later".to_owned()),
+            carried_over: Vec::new(),
             frozen: frozen.map(str::to_owned),
         };
         let by = Some("2026-11-22T05:00:00Z");
@@ -181,7 +201,7 @@ mod tests {
         NEXT RUN                         IN ITS OWN TIME                        PLAYBOOK  TAKES    FITS
         2026-11-22 02:00:00 UTC (in 4h)  2026-11-22 03:00:00 CET Europe/Berlin  nightly   42m 10s  -
         2026-11-22 02:00:00 UTC (in 4h)  2026-11-22 03:00:00 CET Europe/Berlin  nightly   42m 10s  yes, by 05:00:00 UTC
-        2026-11-22 02:00:00 UTC (in 4h)  2026-11-22 03:00:00 CET Europe/Berlin  nightly   42m 10s  no: it must end by 05:00:00 UTC
+        2026-11-22 02:00:00 UTC (in 4h)  2026-11-22 03:00:00 CET Europe/Berlin  nightly   42m 10s  no, by 05:00:00 UTC: it would end later
         2026-11-22 02:00:00 UTC (in 4h)  2026-11-22 03:00:00 CET Europe/Berlin  nightly   42m 10s  frozen: holidays
         ");
     }

@@ -148,7 +148,9 @@ fn head(status: &Status, when: &When, now: Timestamp) -> String {
                 (false, RotationState::Aborting) => "aborting",
             };
             let why = rotation.why.as_ref();
-            let why = why.map_or(String::new(), |why| format!(", waiting for {why}"));
+            let until = rotation.until.map(|until| when.ahead(until, now));
+            let until = until.map_or(String::new(), |until| format!(" until {until}"));
+            let why = why.map_or(String::new(), |why| format!(", waiting for {why}{until}"));
             format!(
                 "{} {doing}{why}, begun {} by {}; {} visited, {} left",
                 rotation.id,

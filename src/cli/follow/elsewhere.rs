@@ -284,7 +284,9 @@ fn taken(what: &str, until: &Until, status: &Status) -> String {
         .filter(|site| site.step.is_some())
         .map(in_hand)
         .collect();
+    let why = rotation.and_then(|rotation| rotation.why.as_ref());
     let behind = match visited.as_slice() {
+        [] if !is_paused => why.map_or(String::new(), |why| format!("; it waits for {why}")),
         [] => String::new(),
         visited => format!("; in hand: {}", visited.join("; ")),
     };

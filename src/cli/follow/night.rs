@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::when::between;
+use crate::coordinator::plan::{Course, Outline};
 use crate::coordinator::state::{Rotation, State, Visit};
 use crate::coordinator::view::Step;
 use crate::model::fleet::Fleet;
@@ -57,19 +58,21 @@ impl Night {
         out.iter().map(|step| self.step(site, *step)).sum()
     }
 
-    /// All waves, one after another.
-    pub(crate) fn waves(&self, waves: &[Vec<SiteName>]) -> Duration {
-        let wave = |sites: &Vec<SiteName>| sites.iter().map(|site| self.visit(site)).max();
-        waves.iter().filter_map(wave).sum()
+    /// All waves from `from` on, one after another, each in the quiet hours of its sites.
+    pub(crate) fn course(&self, outline: &Outline, from: Timestamp) -> Course {
+        outline.course(from, |site| self.visit(site))
     }
 
     /// What is left of the rotation in hand.
     pub(crate) fn left(&self, state: &State, now: Timestamp) -> Option<Duration> {
         let rotation = state.rotation.as_ref().filter(|r| r.end.is_none())?;
-        let of_site = |site: &SiteName| self.left_of(rotation, site, now);
-        let waves = rotation.plan.waves.iter();
-        let wave = |sites: &Vec<SiteName>| sites.iter().map(of_site).max();
-        Some(waves.filter_map(wave).sum())
+        let mut outline = rotation.plan.outline();
+        let is_begun = |site: &SiteName| {
+            rotation.visits.contains_key(site) || rotation.ended.contains_key(site)
+        };
+        outline.windows.retain(|site, _| !is_begun(site));
+        let course = outline.course(now, |site| self.left_of(rotation, site, now));
+        Some(between(now, course.ends))
     }
 
     fn left_of(&self, rotation: &Rotation, site: &SiteName, now: Timestamp) -> Duration {
@@ -131,7 +134,8 @@ mod tests {
         let mut world = World::new();
         let mut machine = world.coordinator();
         let plan = world.plan(Mode::Rotate, None, Options::default());
-        let whole = night.waves(&plan.waves);
+        let from = world.time().wall;
+        let whole = between(from, night.course(&plan.outline(), from).ends);
         assert_eq!(whole, 3 * night.visit(&site("fra")));
         world.begin(&mut machine, plan);
         let mut last = whole;

@@ -21,6 +21,8 @@ pub(crate) struct PlaybookFile {
     pub(crate) sites: Vec<Spanned<SiteName>>,
     /// Where `[drain]` says how long it may take.
     pub(crate) drain_span: Option<Range<usize>>,
+    /// Where `[schedule]` says by when a run must have ended.
+    pub(crate) finish_span: Option<Range<usize>>,
 }
 
 /// The most log of a container that is kept as evidence.
@@ -38,6 +40,9 @@ pub(crate) fn read(
     let sites: Option<Spanned<Vec<Spanned<SiteName>>>> = root.optional("sites", findings);
     let max_unavailable: Option<Spanned<u32>> = root.optional("max_unavailable", findings);
     let schedule = root.optional::<Table<'_>>("schedule", findings);
+    let finish_span = schedule
+        .as_ref()
+        .and_then(|schedule| schedule.span_of("finish_by"));
     let drain = root.optional::<Table<'_>>("drain", findings);
     let drain_span = drain
         .as_ref()
@@ -69,6 +74,7 @@ pub(crate) fn read(
         playbook,
         sites,
         drain_span,
+        finish_span,
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_spanned::Spanned;
 
-use super::super::diagnostic::{Findings, nearest};
+use super::super::diagnostic::Findings;
 use super::super::table::Table;
 use crate::model::cron::{Cron, CronError};
 use crate::model::playbook::Schedule;
@@ -14,15 +14,12 @@ const CATCH_UP: Duration = Duration::from_secs(3600);
 
 pub(super) fn read_schedule(mut table: Table<'_>, findings: &mut Findings) -> Option<Schedule> {
     let cron: Option<Spanned<String>> = table.required("cron", "\"0 3 * * *\"", findings);
-    let timezone: Option<Spanned<String>> =
-        table.required("timezone", "\"Europe/Berlin\"", findings);
+    let zone: Option<TimeZone> = table.required("timezone", "\"Europe/Berlin\"", findings);
     let finish_by = table.optional("finish_by", findings);
     let catch_up = table.optional("catch_up", findings);
     let rehearse = table.optional("rehearse", findings);
     table.finish(findings);
-    let (cron, timezone) = (cron?, timezone?);
-    let zone = check_timezone(&timezone, findings);
-    let cron = read_cron(&cron, zone.clone().unwrap_or(TimeZone::UTC), findings);
+    let cron = read_cron(&cron?, zone.clone().unwrap_or(TimeZone::UTC), findings);
     zone?;
     Some(Schedule {
         cron: cron?,
@@ -30,28 +27,6 @@ pub(super) fn read_schedule(mut table: Table<'_>, findings: &mut Findings) -> Op
         catch_up: catch_up.unwrap_or(CATCH_UP),
         rehearse,
     })
-}
-
-fn check_timezone(timezone: &Spanned<String>, findings: &mut Findings) -> Option<TimeZone> {
-    let name = timezone.get_ref();
-    if let Ok(zone) = jiff::tz::db().get(name) {
-        return Some(zone);
-    }
-    let known: Vec<String> = jiff::tz::db()
-        .available()
-        .map(|zone| zone.to_string())
-        .collect();
-    let finding = findings
-        .error(timezone.span(), format!("there is no time zone {name:?}"))
-        .hint("write a name of the IANA list, like \"Europe/Berlin\" or \"UTC\"");
-    let all = known.iter().map(String::as_str);
-    let cities = known.iter().filter_map(|zone| zone.rsplit_once('/'));
-    let of_city = nearest(name, cities.map(|(_, city)| city));
-    let of_city = of_city.and_then(|city| all.clone().find(|zone| zone.ends_with(city)));
-    if let Some(zone) = nearest(name, all).or(of_city) {
-        finding.hint(format!("did you mean {zone:?}?"));
-    }
-    None
 }
 
 fn read_cron(cron: &Spanned<String>, zone: TimeZone, findings: &mut Findings) -> Option<Cron> {

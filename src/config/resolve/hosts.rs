@@ -78,6 +78,7 @@ impl<'f> Hosts<'f> {
         Site {
             name: name.clone(),
             in_floor: table.in_floor,
+            quiet: table.quiet.clone(),
             addresses: table
                 .addresses
                 .iter()

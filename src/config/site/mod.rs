@@ -11,6 +11,7 @@ mod keyfile;
 pub(crate) mod notify;
 pub(crate) mod probe;
 pub(crate) mod project;
+mod quiet;
 mod registry;
 pub(crate) mod sites;
 pub(crate) mod vars;

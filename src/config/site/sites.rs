@@ -7,8 +7,10 @@ use serde_spanned::Spanned;
 use super::super::diagnostic::Findings;
 use super::super::table::{FromToml, Table, Value};
 use super::engine_address::host_part;
+use super::quiet::read_quiet;
 use super::vars::Vars;
 use crate::model::fleet::EngineAddress;
+use crate::model::hours::QuietHours;
 use crate::model::id::{Channel, HostName, ProjectName};
 
 /// `[site.NAME]` as written.
@@ -17,6 +19,7 @@ pub(crate) struct SiteTable {
     pub(crate) addresses: Vec<Spanned<IpAddr>>,
     pub(crate) channel: Option<Spanned<Channel>>,
     pub(crate) in_floor: bool,
+    pub(crate) quiet: Option<QuietHours>,
     pub(crate) env_file: Option<Spanned<String>>,
     pub(crate) vars: Vars,
     pub(crate) hosts: Vec<HostTable>,
@@ -40,6 +43,7 @@ impl<'a> FromToml<'a> for SiteTable {
         let addresses: Option<Vec<Spanned<IpAddr>>> = table.optional("addresses", findings);
         let channel = table.optional("channel", findings);
         let in_floor = table.optional("in_floor", findings).unwrap_or(true);
+        let quiet = read_quiet(&mut table, findings);
         let env_file = table.optional("env_file", findings);
         let vars = table.optional("vars", findings).unwrap_or_default();
         let hosts = read_hosts(&mut table, findings);
@@ -50,6 +54,7 @@ impl<'a> FromToml<'a> for SiteTable {
             addresses,
             channel,
             in_floor,
+            quiet,
             env_file,
             vars,
             hosts: hosts?,

@@ -2,6 +2,7 @@
 mod reader;
 mod units;
 mod value;
+mod zone;
 
 pub(crate) use reader::{Table, parse};
 pub(crate) use units::show;

@@ -314,6 +314,12 @@ impl Applying<'_> {
                 });
             }
             Event::WaveEnded { wave } => self.wave_ended(*wave),
+            Event::WindowAwaited { opens } => self.window_awaited(*opens),
+            Event::WindowDue => {
+                if let Some(rotation) = self.state.rotation_mut() {
+                    rotation.window = None;
+                }
+            }
             Event::Ended { end } => self.ended(end),
         }
     }

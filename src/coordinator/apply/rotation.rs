@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Applying;
 use crate::coordinator::event::{PauseEnd, RotationEnd, VisitEnd, VisitKind};
 use crate::coordinator::guards::Guard;
@@ -10,7 +12,9 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, Plan, recreates};
 use crate::coordinator::safety::{Presence, presence};
-use crate::coordinator::state::{Ending, EvidenceWork, Hold, Lane, Pause, Rotation, Stage, Visit};
+use crate::coordinator::state::{
+    Ending, EvidenceWork, Hold, Lane, Pause, Rotation, Stage, Visit, Wait, WindowWait,
+};
 use crate::coordinator::visit::Turn;
 use crate::model::id::SiteName;
 
@@ -31,6 +35,7 @@ impl Applying<'_> {
         rotation.take_over_from = None;
         rotation.prefetch.clear();
         rotation.others.clear();
+        rotation.window = None;
         let wait = Duration::from_secs(rotation.plan.options.wait_s.max(60));
         rotation.patience = now.plus(wait);
         match rotation.pause.take() {
@@ -53,18 +58,28 @@ impl Applying<'_> {
         });
     }
 
-    /// People say until when by the wall clock; it is waited for by our own.
     fn keep_paused(&mut self, pause: Pause) {
         let wait = match pause.ends {
             PauseEnd::Word | PauseEnd::Start => None,
-            PauseEnd::Time { at, .. } => {
-                let left = at.duration_since(self.now.wall);
-                let left = Duration::try_from(left).unwrap_or_default();
-                Some(self.state.wait(self.now.mono.plus(left)))
-            }
+            PauseEnd::Time { at, .. } => Some(self.wait_until(at)),
         };
         if let Some(rotation) = self.state.rotation_mut() {
             rotation.pause = Some(Pause { wait, ..pause });
+        }
+    }
+
+    /// People say until when by the wall clock; it is waited for by our own.
+    fn wait_until(&mut self, at: Timestamp) -> Wait {
+        let left = at.duration_since(self.now.wall);
+        let left = Duration::try_from(left).unwrap_or_default();
+        self.state.wait(self.now.mono.plus(left))
+    }
+
+    pub(super) fn window_awaited(&mut self, opens: Timestamp) {
+        let wait = self.wait_until(opens);
+        let since = self.now.wall;
+        if let Some(rotation) = self.state.rotation_mut() {
+            rotation.window = Some(WindowWait { since, wait });
         }
     }
 
@@ -98,6 +113,7 @@ impl Applying<'_> {
             ended: BTreeMap::new(),
             ending: None,
             pause: None,
+            window: None,
             end: None,
             has_acquired: false,
             has_held: false,
@@ -110,24 +126,36 @@ impl Applying<'_> {
         }));
     }
 
-    /// Its sites are visited next, on their own plan, whether they were visited before or not.
+    /// Its sites are visited next, on their own plan, whether they were visited before or not: after
+    /// the visits in hand, and before whatever has not begun.
     pub(super) fn rebuild_queued(&mut self, plan: &Plan) {
         let Some(rotation) = self.state.rotation_mut() else {
             return;
         };
         let is_free = |site: &&SiteName| !rotation.visits.contains_key(*site);
         let sites: Vec<SiteName> = plan.sites().filter(is_free).cloned().collect();
+        let is_asked = |site: &SiteName| sites.contains(site);
+        let waiting: Vec<SiteName> = rotation.next_sites().cloned().collect();
         let own = Arc::new(plan.clone());
         let waves = &mut Arc::make_mut(&mut rotation.plan).waves;
         for wave in waves.iter_mut().skip(rotation.wave) {
-            wave.retain(|site| !sites.contains(site));
+            wave.retain(|site| !is_asked(site));
         }
-        for site in &sites {
-            rotation.ended.remove(site);
-            rotation.asked.insert(site.clone(), Arc::clone(&own));
+        let in_hand = waves.get_mut(rotation.wave).map(std::mem::take);
+        let (rest, begun): (Vec<_>, Vec<_>) = in_hand
+            .into_iter()
+            .flatten()
+            .partition(|site| waiting.contains(site));
+        let alone = sites.iter().map(|site| vec![site.clone()]);
+        let next = [begun].into_iter().chain(alone).chain([rest]);
+        let from = rotation.wave.min(waves.len());
+        let until = (from + 1).min(waves.len());
+        waves.splice(from..until, next.filter(|wave| !wave.is_empty()));
+        rotation.window = None;
+        for site in sites {
+            rotation.ended.remove(&site);
+            rotation.asked.insert(site, Arc::clone(&own));
         }
-        let next = (rotation.wave + 1).min(waves.len());
-        waves.splice(next..next, sites.into_iter().map(|site| vec![site]));
     }
 
     /// The first reason counts. What wants to leave DNS and was not sent does not leave any more.
@@ -167,6 +195,7 @@ impl Applying<'_> {
         if let Some(rotation) = self.state.rotation_mut() {
             rotation.wave = wave + 1;
             rotation.others.clear();
+            rotation.window = None;
         }
     }
 
@@ -175,6 +204,7 @@ impl Applying<'_> {
             rotation.end = Some(end.clone());
             rotation.prefetch.clear();
             rotation.others.clear();
+            rotation.window = None;
         }
         self.state.lane = Lane::Free;
     }
@@ -198,6 +228,7 @@ impl Applying<'_> {
             now,
         });
         let begun = Arc::make_mut(&mut rotation);
+        begun.window = None;
         begun.visits.insert(site.clone(), Arc::new(visit));
         self.state.rotation = Some(rotation);
     }

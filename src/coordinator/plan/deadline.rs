@@ -16,8 +16,6 @@ pub struct Deadline {
     /// How long 95 of 100 past visits of a site took at most, in milliseconds. A site that was
     /// never visited is begun as long as `by` has not passed.
     pub takes: BTreeMap<SiteName, u64>,
-    /// Sites that the last run left for want of time: they come first, the longest left foremost.
-    pub carried: Vec<SiteName>,
 }
 
 impl Deadline {
@@ -38,15 +36,6 @@ impl Deadline {
             is_transient: true,
         })
     }
-
-    /// Puts those that were carried over first.
-    pub(super) fn reorder(&self, sites: Vec<SiteName>) -> Vec<SiteName> {
-        let is_carried = |site: &SiteName| self.carried.contains(site);
-        let carried = self.carried.iter().filter(|site| sites.contains(site));
-        let mut order: Vec<SiteName> = carried.cloned().collect();
-        order.extend(sites.into_iter().filter(|site| !is_carried(site)));
-        order
-    }
 }
 
 #[cfg(test)]
@@ -62,7 +51,6 @@ mod tests {
         let deadline = Deadline {
             by: "2026-11-22T06:00:00Z".parse().unwrap(),
             takes: [(site("fra"), 600_000)].into(),
-            carried: Vec::new(),
         };
         let late = |name: &str, now: &str| deadline.too_late(&site(name), now.parse().unwrap());
         assert_eq!(late("fra", "2026-11-22T05:50:00Z"), None);
@@ -70,17 +58,5 @@ mod tests {
         assert!(problem.what.contains("takes 10m"), "{}", problem.what);
         assert_eq!(late("new", "2026-11-22T06:00:00Z"), None, "never visited");
         assert!(late("new", "2026-11-22T06:00:01Z").is_some());
-    }
-
-    #[test]
-    fn what_was_carried_over_comes_first_and_nothing_is_lost() {
-        let names = |names: &[&str]| names.iter().map(|name| site(name)).collect::<Vec<_>>();
-        let deadline = Deadline {
-            by: Timestamp::MAX,
-            takes: BTreeMap::new(),
-            carried: names(&["sin", "gone", "nyc"]),
-        };
-        let order = deadline.reorder(names(&["ams", "fra", "nyc", "sin"]));
-        assert_eq!(order, names(&["sin", "nyc", "ams", "fra"]));
     }
 }

@@ -2,17 +2,23 @@
 mod deadline;
 mod pins;
 mod sites;
+mod turn;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use deadline::Deadline;
+pub use turn::Turn;
+pub use windows::{Course, Outline, outline};
 
 use super::outcome::Problem;
 use super::safety::{Feet, own_feet};
 use crate::model::fleet::Fleet;
+use crate::model::hours::Window;
 use crate::model::id::{Channel, Epoch, HostName, PlaybookName, RotationId, SiteName};
 use crate::model::image::{Digest, ImageRef, Pins};
 use crate::model::marker::Marker;
@@ -26,6 +32,9 @@ pub struct Plan {
     pub mode: Mode,
     /// Sites of one wave are visited together.
     pub waves: Vec<Vec<SiteName>>,
+    /// In which window the visit of a site begins; those without quiet hours are not in here.
+    #[serde(default)]
+    pub windows: BTreeMap<SiteName, Window>,
     pub pins: Pins,
     /// The highest epoch label seen on any engine of the fleet.
     pub highest_epoch: Epoch,
@@ -72,6 +81,13 @@ pub struct Options {
     /// Said by the schedule.
     #[serde(default)]
     pub deadline: Option<Deadline>,
+    /// Sites that the last run of the schedule left for want of time: they come first, the longest
+    /// left foremost.
+    #[serde(default)]
+    pub carried: Vec<SiteName>,
+    /// A rotation visits its sites outside their quiet hours too.
+    #[serde(default)]
+    pub any_hour: bool,
 }
 
 /// What a rotation does to the kept services of the sites it visits.
@@ -100,6 +116,8 @@ pub struct Wish {
 /// What was seen of the world before planning.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
+    /// When it was seen, or what is planned is to begin.
+    pub at: Timestamp,
     pub marker: Option<Marker>,
     pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
     pub highest_epoch: Epoch,
@@ -132,7 +150,7 @@ impl Blocked {
     }
 }
 
-/// Settles sites, order, waves and digests. Sites that the marker calls out come first.
+/// Settles sites, order, waves, windows and digests. Sites that the marker calls out come first.
 ///
 /// # Errors
 /// [`Blocked`] with every reason: an unknown or cordoned site, an image that no registry has, a
@@ -145,6 +163,7 @@ pub fn plan(
 ) -> Result<Plan, Blocked> {
     let mut reasons = Vec::new();
     let sites = sites::chosen(fleet, playbook, &wish, survey, &mut reasons);
+    let windows = windows::kept(fleet, playbook, &wish, &sites, survey.at);
     let recreated = sites::recreated(&sites, playbook, &wish.mode, survey);
     let fleet = &wish.options.kept.treat(fleet.clone(), &sites);
     let pins = pins::pins(fleet, &recreated, &wish, survey, &mut reasons);
@@ -172,7 +191,8 @@ pub fn plan(
         id: wish.id,
         playbook: playbook.name.clone(),
         mode: wish.mode,
-        waves: sites::waves(sites, playbook, survey),
+        waves: sites::waves(sites, &windows, playbook, survey),
+        windows,
         pins,
         highest_epoch: survey.highest_epoch,
         options: wish.options,
@@ -209,6 +229,14 @@ impl Plan {
     /// for this one, whenever it is gone on with.
     pub fn treat(&self, fleet: Fleet) -> Fleet {
         self.options.kept.treat(fleet, self.sites())
+    }
+
+    /// What of it does not depend on anything that was seen.
+    pub fn outline(&self) -> Outline {
+        Outline {
+            waves: self.waves.clone(),
+            windows: self.windows.clone(),
+        }
     }
 
     /// Every site, in order.

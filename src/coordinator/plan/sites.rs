@@ -1,7 +1,10 @@
 //! Which sites are visited, which of them are recreated, and in which order.
-use super::{Mode, Survey, Wish, listed, recreates};
+use std::collections::BTreeMap;
+
+use super::{Mode, Survey, Wish, listed, recreates, windows};
 use crate::coordinator::outcome::Problem;
 use crate::model::fleet::Fleet;
+use crate::model::hours::Window;
 use crate::model::id::SiteName;
 use crate::model::marker::Marker;
 use crate::model::playbook::Playbook;
@@ -26,11 +29,7 @@ pub(super) fn chosen(
         Mode::Recover => named.unwrap_or_else(|| debts(survey)),
         Mode::Rotate => {
             let sites = named.unwrap_or_else(by_playbook);
-            let sites = match &wish.options.deadline {
-                Some(deadline) => deadline.reorder(sites),
-                None => sites,
-            };
-            sites
+            carried_first(sites, &wish.options.carried)
                 .into_iter()
                 .filter(|site| !is_cordoned(survey, site))
                 .collect()
@@ -75,10 +74,19 @@ pub(super) fn recreated(
     sites.iter().filter(is_recreated).cloned().collect()
 }
 
-/// Sites that are out come first, one after another; the rest in waves no larger than
-/// `max_unavailable`.
+/// Those that the last run left for want of time, then the others.
+fn carried_first(sites: Vec<SiteName>, carried: &[SiteName]) -> Vec<SiteName> {
+    let first = carried.iter().filter(|site| sites.contains(site));
+    let mut order: Vec<SiteName> = first.cloned().collect();
+    order.extend(sites.into_iter().filter(|site| !carried.contains(site)));
+    order
+}
+
+/// Sites that are out come first, one after another; the rest by when they may be visited, in waves
+/// no larger than `max_unavailable`.
 pub(super) fn waves(
     sites: Vec<SiteName>,
+    windows: &BTreeMap<SiteName, Window>,
     playbook: &Playbook,
     survey: &Survey,
 ) -> Vec<Vec<SiteName>> {
@@ -88,11 +96,9 @@ pub(super) fn waves(
         .map(|marker| marker.out.clone())
         .unwrap_or_default();
     let (first, rest): (Vec<_>, Vec<_>) = sites.into_iter().partition(|site| owed.contains(site));
-    let size = usize::try_from(playbook.max_unavailable.max(1)).unwrap_or(usize::MAX);
     let alone = first.into_iter().map(|site| vec![site]);
-    alone
-        .chain(rest.chunks(size).map(<[SiteName]>::to_vec))
-        .collect()
+    let waves = windows::waves(rest, windows, playbook, survey.at);
+    alone.chain(waves).collect()
 }
 
 fn debts(survey: &Survey) -> Vec<SiteName> {
@@ -112,7 +118,7 @@ fn is_cordoned(survey: &Survey, site: &SiteName) -> bool {
         .is_some_and(|marker| marker.cordon.contains(site))
 }
 
-fn by_channel_then_name(fleet: &Fleet) -> Vec<SiteName> {
+pub(super) fn by_channel_then_name(fleet: &Fleet) -> Vec<SiteName> {
     let rank = |site: &SiteName| {
         let channel = fleet.sites.get(site).map(|site| &site.channel);
         fleet

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use host::HostWork;
 pub use lane::{Flight, Lane};
-pub use rotation::{Ending, Pause, Rotation};
+pub use rotation::{Ending, Pause, Rotation, WindowWait};
 pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait};
 pub use visit::{EvidenceWork, Visit};
 

@@ -33,6 +33,8 @@ pub struct Rotation {
     pub ended: BTreeMap<SiteName, (VisitEnd, Option<Problem>)>,
     pub ending: Option<Ending>,
     pub pause: Option<Pause>,
+    /// The sites that are next wait for their quiet hours.
+    pub window: Option<WindowWait>,
     pub end: Option<RotationEnd>,
     /// In this process.
     pub has_acquired: bool,
@@ -60,6 +62,13 @@ pub struct Pause {
     pub wait: Option<Wait>,
 }
 
+/// The wait for the quiet hours of the sites that are next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowWait {
+    pub since: Timestamp,
+    pub wait: Wait,
+}
+
 /// Why no further visit starts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
@@ -82,6 +91,12 @@ impl Rotation {
     /// The plan that the visit of `site` follows: the rotation's, or the one it was asked for with.
     pub fn plan_of(&self, site: &SiteName) -> &Plan {
         self.asked.get(site).unwrap_or(&self.plan)
+    }
+
+    /// The sites of the wave in hand whose visits have not begun.
+    pub fn next_sites(&self) -> impl Iterator<Item = &SiteName> {
+        let wave = self.plan.waves.get(self.wave).into_iter().flatten();
+        wave.filter(|site| !self.ended.contains_key(*site) && !self.visits.contains_key(*site))
     }
 
     /// Whether no further visit starts.

@@ -11,6 +11,7 @@ mod recreating;
 mod returning;
 mod rotations;
 mod waves;
+mod windows;
 
 use super::event::{Event, RotationEnd, VisitEnd};
 use super::machine::Coordinator;

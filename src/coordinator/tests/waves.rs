@@ -146,10 +146,10 @@ fn a_visit_that_would_end_too_late_is_carried_over_and_comes_first_the_next_nigh
     let deadline = Deadline {
         by: hours(2).unwrap(),
         takes: [(site("fra"), 60_000), (site("nyc"), 3 * 3_600_000)].into(),
-        carried: vec![site("nyc"), site("sin")],
     };
     let options = Options {
         deadline: Some(deadline),
+        carried: vec![site("nyc"), site("sin")],
         ..Options::default()
     };
     let plan = world.plan(Mode::Rotate, None, options.clone());

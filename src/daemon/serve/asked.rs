@@ -32,7 +32,7 @@ pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
         Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {
             Meant::Nothing(control::none_runs())
         }
-        Wanted::Retry { reason } => match session.retried(reason.clone()) {
+        Wanted::Retry { reason, now } => match session.retried(reason.clone(), *now) {
             Ok(Some(request)) => Meant::Begin(Box::new(request)),
             Ok(None) => nothing("the last rotation completed every site"),
             Err(error) => match problem_of(error) {

@@ -288,6 +288,7 @@ impl Server {
         let mut request = Request::rotate(&run.playbook, None);
         request.options.wait_s = PATIENCE.as_secs();
         request.options.deadline = self.deadline(run)?;
+        request.options.carried = past::carried_over(&self.session.last_of(&run.playbook)?);
         let planned = Box::pin(self.session.plan(request, id.clone(), SCHEDULE.to_owned()));
         match planned.await {
             Ok(plan) => {
@@ -392,11 +393,7 @@ impl Server {
                 takes.insert(site.clone(), millis);
             }
         }
-        Ok(Some(Deadline {
-            by,
-            takes,
-            carried: past::carried_over(&session.last_of(&run.playbook)?),
-        }))
+        Ok(Some(Deadline { by, takes }))
     }
 
     fn leave_behind(&mut self, run: &Run) -> Result<(), RunError> {

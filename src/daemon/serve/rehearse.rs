@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::super::adapters::Adapters;
 use super::super::clock::Clock;
 use super::super::doctor;
@@ -19,7 +21,7 @@ use crate::coordinator::plan::{Wish, plan};
 use crate::coordinator::state::State;
 use crate::model::id::{HolderId, SiteName};
 use crate::model::playbook::Playbook;
-use crate::model::time::Ttl;
+use crate::model::time::{Now, Ttl};
 
 /// All that a rehearsal needs: it goes on beside whatever the coordinator does meanwhile.
 pub(super) struct Rehearsing {
@@ -27,6 +29,8 @@ pub(super) struct Rehearsing {
     clock: Clock,
     playbook: Playbook,
     wish: Wish,
+    /// When the run begins.
+    planned: Timestamp,
     sites: BTreeSet<SiteName>,
     state: State,
     holder: HolderId,
@@ -56,6 +60,7 @@ impl Rehearsing {
             clock: session.clock(),
             playbook,
             wish,
+            planned: run.planned,
             state: session.state().clone(),
             holder: store.holder().map_err(JournalError::Store)?,
             ttl_high: ttl_high(store, fleet, now).map_err(JournalError::Store)?,
@@ -86,7 +91,7 @@ impl Rehearsing {
         let (adapters, fleet) = (&self.adapters, self.adapters.fleet());
         let source = ImageSource::Registry;
         let seen = observe(adapters, fleet, &self.sites, source, &self.state).await;
-        let survey = seen.survey(fleet)?;
+        let survey = seen.survey(fleet, self.planned)?;
         let plan = match plan(fleet, &self.playbook, self.wish, &survey) {
             Ok(plan) => plan,
             Err(blocked) => return Ok(blocked.reasons),
@@ -98,7 +103,10 @@ impl Rehearsing {
             ttl_high: self.ttl_high,
             state: self.state,
             starts: self.starts,
-            now: self.clock.now(),
+            now: Now {
+                wall: self.planned,
+                ..self.clock.now()
+            },
         };
         let zone = seen.zone.clone()?;
         Ok(Rehearsal::ready(adapters, script, zone, &seen)

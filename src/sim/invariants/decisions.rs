@@ -100,6 +100,11 @@ const DECIDED: &[Invariant<OnDecision>] = &[
         ask: last_good_is_kept,
     },
     Invariant {
+        name: "quiet hours",
+        reason: "a rotation visits what serves in the hours in which few use it",
+        ask: quiet_hours_are_kept,
+    },
+    Invariant {
         name: "cordoned is skipped",
         reason: "a person said that this site is not to be touched",
         ask: cordoned_is_skipped,
@@ -335,6 +340,19 @@ fn soaked_unbroken(world: &World, decided: &Decided<'_>) -> Option<String> {
     let told = world.ghosts.broken.get(soaked);
     let is_broken = told == Some(&decided.machine.state().epoch) && !world.is_overridden;
     is_broken.then(|| format!("{soaked} broke in service, and soaked"))
+}
+
+fn quiet_hours_are_kept(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    let rotation = state.running()?;
+    decided.events.iter().find_map(|event| {
+        let Event::VisitStarted { site, .. } = event else {
+            return None;
+        };
+        let window = rotation.plan_of(site).windows.get(site)?;
+        let is_kept = window.is_open(world.time().wall) || state.is_owed(site);
+        (!is_kept).then(|| format!("the visit of {site} starts outside {window}"))
+    })
 }
 
 fn cordoned_is_skipped(_: &World, decided: &Decided<'_>) -> Option<String> {

@@ -184,6 +184,7 @@ impl Night {
     fn asked(&mut self, mode: Mode, sites: Option<Vec<SiteName>>) {
         let options = Options {
             take_over: true,
+            any_hour: true,
             ..Options::default()
         };
         self.begins(mode, sites, options);

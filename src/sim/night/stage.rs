@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::fleet::Fleet;
+use crate::model::hours::QuietHours;
 use crate::model::id::HostName;
 use crate::model::playbook::{Playbook, Preflight, StillBusy};
 use crate::model::time::millis;
@@ -33,6 +34,9 @@ pub(super) struct Bounds {
     pub(super) goes_back_for: u64,
 }
 
+/// In milliseconds.
+const DAY: u64 = 24 * 3_600_000;
+
 /// A fleet of five sites with one host each takes about so many steps in a night without faults.
 const SMALL: u64 = 260;
 
@@ -56,6 +60,10 @@ impl Stage {
                     host.name = name;
                 }
             }
+        }
+        // Hours of waiting for quiet hours would only thin what can go wrong in a night.
+        for site in fleet.sites.values_mut() {
+            site.quiet = None;
         }
         Stage {
             fleet,
@@ -92,17 +100,20 @@ impl Stage {
         let visit = waits.into_iter().map(millis).sum::<u64>() + before + 300_000;
         // A busy drain looks every ten seconds.
         let looks = sites * 4 * visit / 10_000;
+        // A day may pass until quiet hours come, and the marker is refreshed all the time.
+        let has_windows = self.fleet.sites.values().any(|site| site.quiet.is_some());
+        let (waits, refreshes) = if has_windows { (DAY, 2_000) } else { (0, 0) };
         Bounds {
             scale,
-            most_steps: (6_000 * scale).max(6_000 + looks),
-            longest: (6 * 3_600_000).max(sites * 4 * visit),
+            most_steps: (6_000 * scale).max(6_000 + looks) + refreshes,
+            longest: (6 * 3_600_000).max(sites * 4 * visit) + waits,
             goes_back_for: 600_000.max(2 * millis(drain.at_most)),
         }
     }
 }
 
 /// The fleet and playbook of a seed: two to five sites, one or two hosts each, one at a time or
-/// two together.
+/// two together, some of them in their quiet hours only.
 pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
     let mut chance = Chance::of(seed ^ 0x5EED);
     let hosts = if chance.one_in(4) { 2 } else { 1 };
@@ -126,9 +137,28 @@ pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
     if chance.one_in(4) {
         playbook.failure.preflight = Preflight::Halt;
     }
+    if chance.one_in(8) {
+        quieten(&mut fleet, &mut chance);
+    }
     Stage {
         fleet,
         playbook,
         faults,
     }
 }
+
+/// Some sites have quiet hours, around the time at which a night begins.
+fn quieten(fleet: &mut Fleet, chance: &mut Chance) {
+    for site in fleet.sites.values_mut() {
+        if chance.one_in(2) {
+            let from = BEGINS_AT + chance.below(180) - 30;
+            let until = from + 5 + chance.below(120);
+            let of = |minute: u64| format!("{:02}:{:02}", minute / 60, minute % 60);
+            let hours = format!("{}-{}", of(from), of(until));
+            site.quiet = QuietHours::parse(&hours, None).ok();
+        }
+    }
+}
+
+/// What the world's clocks show when a night begins, in minutes.
+const BEGINS_AT: u64 = 8 * 60;

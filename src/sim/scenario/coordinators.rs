@@ -199,6 +199,7 @@ impl Scene {
         while let Some(word) = rest.next() {
             match *word {
                 "--take-over" => options.take_over = true,
+                "--now" => options.any_hour = true,
                 "--below-floor" => options.below_floor = true,
                 "--restore" => options.restore = true,
                 "--unverified" => is_unverified = true,

@@ -2,9 +2,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::script::{Line, Script, Wrong};
 use crate::coordinator::event::Event;
 use crate::model::fleet::Fleet;
+use crate::model::hours::QuietHours;
 use crate::model::id::{HostName, SiteName};
 use crate::model::rrset::ZoneView;
 use crate::model::time::Now;
@@ -54,7 +57,7 @@ pub(crate) fn play(script: &Script) -> Played {
 fn setting(lines: &[Line]) -> (&[Line], &[Line]) {
     let is_setting = |line: &Line| {
         let first = line.words.first().map(String::as_str);
-        line.subject.is_empty() && matches!(first, Some("fleet" | "playbook"))
+        line.subject.is_empty() && matches!(first, Some("fleet" | "playbook" | "quiet"))
     };
     let count = lines.iter().take_while(|line| is_setting(line)).count();
     lines.split_at(count)
@@ -67,6 +70,7 @@ impl Scene {
         for line in setting {
             match line.spoken().as_slice() {
                 ["fleet", words @ ..] => fleet = fleet_from(line, words)?,
+                ["quiet", words @ ..] => quieten(&mut fleet, line, words)?,
                 ["playbook", words @ ..] => {
                     for word in words {
                         super::acts::plays_by(&mut playbook, line, word)?;
@@ -140,6 +144,23 @@ impl Scene {
             .cloned()
             .ok_or_else(|| line.wrong(format!("no host is called {name}"), cure))
     }
+}
+
+/// `sin 18:00-20:00 Asia/Singapore`.
+fn quieten(fleet: &mut Fleet, line: &Line, words: &[&str]) -> Result<(), Wrong> {
+    let [name, hours, zone] = words else {
+        let cure = "write `quiet sin 18:00-20:00 Asia/Singapore`";
+        return Err(line.wrong("quiet hours are of a site, in a time zone", cure));
+    };
+    let zone = TimeZone::get(zone).map_err(|error| line.wrong(error.to_string(), "write UTC"))?;
+    let quiet = QuietHours::parse(hours, Some(zone));
+    let quiet =
+        quiet.map_err(|error| line.wrong(format!("{hours} {error}"), "write 18:00-20:00"))?;
+    let mut sites = fleet.sites.values_mut();
+    let site = sites.find(|site| site.name.as_str() == *name);
+    let site = site.ok_or_else(|| line.wrong(format!("no site is called {name}"), "name one"))?;
+    site.quiet = Some(quiet);
+    Ok(())
 }
 
 /// `fra nyc sin hosts=2 floor=1`.

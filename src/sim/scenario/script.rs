@@ -80,7 +80,7 @@ impl Script {
 
 fn line_of(number: usize, line: &str) -> Line {
     let line = line.split(" #").next().unwrap_or(line);
-    let (subject, words) = match line.split_once(':') {
+    let (subject, words) = match line.split_once(": ") {
         Some((subject, words)) => (subject.trim(), words),
         None => ("", line),
     };

@@ -33,6 +33,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
             name: name.clone(),
             channel: "master".parse().expect("a name"),
             in_floor: true,
+            quiet: None,
             addresses: of_site,
             hosts: (1..=hosts).map(host).collect(),
         };

@@ -194,6 +194,7 @@ impl World {
         let images = self.fleet.images().into_iter();
         let tag = digest(self.tag);
         Survey {
+            at: self.time().wall,
             marker: self.marker(),
             digests: images.map(|image| (image, Ok(tag.clone()))).collect(),
             highest_epoch: self.highest_label(),
