@@ -28,6 +28,9 @@ impl Applying<'_> {
     pub(super) fn change_decided(&mut self, intent: &Intent, change: &Arc<ZoneChange>, ttl: Ttl) {
         let (intent, decided) = (intent.clone(), self.now.mono);
         self.state.epoch = self.state.epoch.max(change.marker.epoch);
+        if let Some(rotation) = self.state.rotation_mut() {
+            rotation.ttl_high = rotation.ttl_high.max(ttl);
+        }
         if let Some(site) = intent.site() {
             if !change.add.is_empty() {
                 self.state.drained.remove(site);

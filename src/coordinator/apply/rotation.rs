@@ -17,6 +17,7 @@ use crate::coordinator::state::{
 };
 use crate::coordinator::visit::Turn;
 use crate::model::id::SiteName;
+use crate::model::time::Ttl;
 
 impl Applying<'_> {
     /// Every wait starts anew: nothing of the former process's clock or effects is left.
@@ -105,6 +106,7 @@ impl Applying<'_> {
             plan: Arc::new(plan.clone()),
             began: self.now.wall,
             alone_since: self.now.wall,
+            ttl_high: self.ctx.ttl_high.max(self.ctx.fleet.dns.ttl),
             patience: self.now.mono.plus(Duration::from_secs(plan.options.wait_s)),
             stood: None,
             take_over_from: None,
@@ -218,7 +220,7 @@ impl Applying<'_> {
         let Some(mut rotation) = self.state.rotation.take() else {
             return;
         };
-        let mut visit = self.new_visit(site, kind, scale);
+        let mut visit = self.new_visit(site, kind, scale, rotation.ttl_high);
         let (ctx, now) = (self.ctx, self.now);
         let plan = rotation.plan_of(site);
         visit.begin(&mut Turn {
@@ -334,6 +336,7 @@ impl Applying<'_> {
         site: &SiteName,
         kind: VisitKind,
         scale: &BTreeMap<String, u32>,
+        ttl: Ttl,
     ) -> Visit {
         Visit {
             site: site.clone(),
@@ -348,7 +351,7 @@ impl Applying<'_> {
             remakes: 0,
             taken: BTreeSet::new(),
             taking: BTreeSet::new(),
-            ttl: self.ctx.ttl_high.max(self.ctx.fleet.dns.ttl),
+            ttl,
             answering: BTreeSet::new(),
             looked: self.now.mono,
             is_sick: false,

@@ -10,7 +10,7 @@ use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::Plan;
 use crate::model::id::{HostName, SiteName, Token};
 use crate::model::marker::Marker;
-use crate::model::time::Mono;
+use crate::model::time::{Mono, Ttl};
 
 use super::{Visit, Wait};
 
@@ -21,6 +21,9 @@ pub struct Rotation {
     pub began: Timestamp,
     /// When the last visit ended, or it began: since then it waits as a whole, if it does.
     pub alone_since: Timestamp,
+    /// The largest TTL that any look at the primary has shown since it began: it may wait for a day
+    /// between two visits.
+    pub ttl_high: Ttl,
     /// Until when another holder's marker is waited for.
     pub patience: Mono,
     /// Another holder's marker, and since when every read has shown it unchanged.

@@ -14,6 +14,7 @@ use crate::coordinator::plan::{Deadline, Mode, Options};
 use crate::coordinator::state::Lane;
 use crate::model::fleet::Fleet;
 use crate::model::hours::QuietHours;
+use crate::model::time::Ttl;
 
 /// The world's clocks show 08:00 UTC when it begins.
 const WORLD: [(&str, &str, &str); 3] = [
@@ -212,6 +213,22 @@ fn whoever_waits_says_so_and_keeps_the_marker_fresh() {
     assert_eq!(state.site_waits(&site("fra")), None);
     let marker = world.marker().unwrap();
     assert!(marker.holder.is_some() && marker.seq >= 3, "{marker:?}");
+}
+
+#[test]
+fn a_ttl_that_was_raised_while_it_waited_is_remembered() {
+    let (mut world, mut machine) = waiting();
+    world.set_ttl(Ttl(7_200));
+    while world.time().wall < at("2027-01-15T08:45:00Z") {
+        assert!(world.step(&mut machine));
+    }
+    world.set_ttl(Ttl(30));
+    world.run(&mut machine);
+    // Longer than any drain, and some resolvers remember it until 10:45.
+    assert_eq!(visit_end(machine.state(), "sin"), VisitEnd::PutBack);
+    let (what, _) = said(machine.state(), "sin");
+    assert!(what.contains("7200"), "{what}");
+    is_unhurt(&world);
 }
 
 #[test]
