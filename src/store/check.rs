@@ -18,8 +18,8 @@ impl Reader {
         })
     }
 
-    /// The structure of the tables on which something is decided. Evidence is left out: it may be
-    /// gigabytes, and damage can only make it less.
+    /// The structure of the tables on which something is decided. Evidence and audit are left out:
+    /// one may be gigabytes, the other holds years, and on neither is anything decided.
     pub(super) fn check_structure(&self) -> Result<(), StoreError> {
         const READ_WHOLE: [&str; 5] = ["migrations", "identity", "head", "cut", "snapshot"];
         // Their rows are found by indexes: one that left out a row would hide it unseen.

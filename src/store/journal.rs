@@ -2,6 +2,7 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::audit::{self, Entry};
 use super::chain::Point;
 use super::error::StoreError;
 use super::reader::Reader;
@@ -47,17 +48,37 @@ impl Store {
     /// [`StoreError::Full`] and [`StoreError::Busy`] wrote nothing, and the same may be tried
     /// again. After any other, what is on disk is in doubt and every further write is refused.
     pub fn append(&mut self, records: &[Record]) -> Result<u64, StoreError> {
-        let old = self.head;
+        self.append_audited(records, &[])
+    }
+
+    /// The same, and what the audit is to tell of it: all of both, or nothing.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn append_audited(
+        &mut self,
+        records: &[Record],
+        entries: &[Entry],
+    ) -> Result<u64, StoreError> {
+        let (old, audit) = (self.head, self.audit);
         let first = old.seq + 1;
-        if records.is_empty() {
+        if records.is_empty() && entries.is_empty() {
             return Ok(first);
         }
-        let bytes = records.iter().map(|record| record.body.len()).sum();
-        self.head = self.write("append to the journal", bytes, |tx| {
-            let head = insert(tx, old, records)?;
-            move_head(tx, old, head)?;
-            Ok(head)
-        })?;
+        let records_bytes: usize = records.iter().map(|record| record.body.len()).sum();
+        let entries_bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
+        let act = |standing| {
+            move |tx: &Connection| {
+                let head = insert(tx, old, records)?;
+                move_head(tx, old, head)?;
+                Ok((head, audit::add(tx, audit, entries, &standing)?))
+            }
+        };
+        let standing = self.audit_standing(audit);
+        let aside = audit::damaged(audit, "it takes no more records".to_owned());
+        let bytes = records_bytes + entries_bytes;
+        let doing = "append to the journal";
+        (self.head, self.audit) = self.write_or(doing, bytes, act(standing), act(aside))?;
         Ok(first)
     }
 }

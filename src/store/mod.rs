@@ -3,6 +3,7 @@
 //! `STATE/FLEET/journal.db` holds the journal (the only truth after a crash), its snapshots, what
 //! a running rotation needs to be resumed, evidence, and a few measured numbers. One process at a
 //! time owns it; others may read.
+mod audit;
 mod chain;
 mod check;
 mod error;
@@ -25,6 +26,7 @@ mod damage;
 #[cfg(test)]
 mod fixture;
 
+pub use audit::{Audited, Broken, By, Chain, Entry, Way};
 pub use error::StoreError;
 pub use history::Snapshot;
 pub use journal::{Record, RotationSpan, Row};

@@ -108,7 +108,15 @@ impl Reader {
             .map_err(|why| self.corrupt(format!("{text:?} cannot be read: {why}")))
     }
 
-    fn identity(&self) -> Result<(FleetName, HolderId), StoreError> {
+    /// Whether the file has that step of the format: one that an older program wrote, and that
+    /// nobody has owned since, may lack it.
+    pub(super) fn has_taken(&self, step: &str) -> Result<bool, StoreError> {
+        let query = "SELECT count(*) FROM migrations WHERE name = ?1";
+        let found = self.conn.query_row(query, [step], |row| row.get(0));
+        Ok(self.sql::<i64>("read the format", found)? > 0)
+    }
+
+    pub(super) fn identity(&self) -> Result<(FleetName, HolderId), StoreError> {
         let row = self.conn.query_row(
             "SELECT fleet, holder, sum FROM identity WHERE one = 1",
             (),

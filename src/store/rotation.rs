@@ -119,10 +119,7 @@ impl Reader {
     /// [`StoreError::Corrupt`] if it is not what was kept.
     pub fn story_of(&self, rotation: &RotationId) -> Result<Option<String>, StoreError> {
         let doing = "read the story";
-        // A store that nobody has owned since it was written by an older program has no such table.
-        let has_stories = "SELECT count(*) FROM migrations WHERE name = 'stories'";
-        let has_stories = self.conn.query_row(has_stories, (), |row| row.get(0));
-        if self.sql::<i64>(doing, has_stories)? == 0 {
+        if !self.has_taken("stories")? {
             return Ok(None);
         }
         let row = self.conn.query_row(

@@ -15,6 +15,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("first", include_str!("schema/1_first.sql")),
     ("stories", include_str!("schema/2_stories.sql")),
     ("settled", include_str!("schema/3_settled.sql")),
+    ("audit", include_str!("schema/4_audit.sql")),
+    ("audit_head", include_str!("schema/5_audit_head.sql")),
 ];
 
 /// How a connection that writes is set up.

@@ -30,6 +30,8 @@ pub struct Store {
     // Dropped in this order: the connection closes before the lock goes.
     reader: Reader,
     pub(super) head: Point,
+    /// Where the audit ends.
+    pub(super) audit: Point,
     /// Why nothing more is written.
     failed: Option<String>,
     log_bytes: usize,
@@ -68,9 +70,11 @@ impl Store {
         reader.check_fleet(fleet)?;
         reader.check_structure()?;
         let head = reader.check_recent()?;
+        let audit = reader.audit_head()?;
         let mut store = Store {
             reader,
             head,
+            audit,
             failed: None,
             log_bytes: 0,
             reserve: Reserve::set_aside(&dir),
@@ -110,20 +114,53 @@ impl Store {
         bytes: usize,
         act: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        if let Some(why) = &self.failed {
-            return Err(StoreError::Failed {
+        self.check_doubt()?;
+        let result = self.with_reserve(doing, act);
+        self.written(bytes, result)
+    }
+
+    /// The same; where `act` meets damage, `instead` is carried out.
+    pub(super) fn write_or<T>(
+        &mut self,
+        doing: &'static str,
+        bytes: usize,
+        act: impl Fn(&Connection) -> rusqlite::Result<T>,
+        instead: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.check_doubt()?;
+        let mut result = self.with_reserve(doing, act);
+        if matches!(result, Err(StoreError::Corrupt { .. })) {
+            result = self.with_reserve(doing, instead);
+        }
+        self.written(bytes, result)
+    }
+
+    fn check_doubt(&self) -> Result<(), StoreError> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(StoreError::Failed {
                 path: self.reader.path.clone(),
                 why: why.clone(),
-            });
+            }),
         }
-        let mut result = self.attempt(doing, &act);
-        if matches!(result, Err(StoreError::Full { .. })) && self.reserve.release() {
-            result = self.attempt(doing, &act);
-        }
+    }
+
+    fn written<T>(&mut self, bytes: usize, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.note_doubt(&result);
         let value = result?;
         self.tend_log(bytes);
         Ok(value)
+    }
+
+    fn with_reserve<T>(
+        &mut self,
+        doing: &'static str,
+        act: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        match self.attempt(doing, &act) {
+            Err(StoreError::Full { .. }) if self.reserve.release() => self.attempt(doing, &act),
+            result => result,
+        }
     }
 
     fn attempt<T>(

@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::super::fixture::{Fixture, at, numbered, open_in, rows};
-use super::super::{ConfigFile, Reader, Row, Snapshot, Store, StoreError, StoredEvidence};
+use super::super::{
+    Audited, By, ConfigFile, Entry, Reader, Row, Snapshot, Store, StoreError, StoredEvidence,
+};
 use crate::model::id::RotationId;
 use crate::model::time::Ttl;
 
@@ -188,6 +190,53 @@ fn a_record_taken_out_or_put_elsewhere_is_refused() {
 }
 
 #[test]
+fn a_bad_byte_in_the_audit_ends_no_night_and_is_noticed() {
+    let fixture = Fixture::new();
+    let mut store = fixture.open();
+    store.append(&numbered(3)).unwrap();
+    store.audit(&told(1..60)).unwrap();
+    let query = "SELECT rootpage FROM sqlite_schema WHERE name = 'audit'";
+    let root: usize = store.conn.query_row(query, (), |row| row.get(0)).unwrap();
+    drop(store);
+    let copy = Copy::of(&fixture.open());
+    let page = |number: usize| &copy.file[(number - 1) * PAGE..number * PAGE];
+    assert_eq!(page(root)[0], 5, "an inner page of a tree");
+    let last = bytes_of(page(root), 8);
+    let pages = [root, last].map(|number| (number - 1) * PAGE);
+    let mut noticed = 0;
+    for position in pages.into_iter().flat_map(|start| start..start + PAGE) {
+        let is_telling = position % PAGE < 40 || position % stride(61) == 0;
+        if !is_telling {
+            continue;
+        }
+        let mut file = copy.file.clone();
+        file[position] ^= 1 << (position % 8);
+        copy.write(&file, &[]);
+        for number in 0..2 {
+            let mut store = copy.open().unwrap();
+            let (record, entry) = (&numbered(5)[3 + number..4 + number], &told(60..61));
+            store.append_audited(record, entry).unwrap();
+        }
+        let store = copy.open().unwrap();
+        assert_eq!(
+            store.read(1).unwrap(),
+            rows(&numbered(5)),
+            "byte {position}"
+        );
+        let mut kept = Vec::new();
+        let chain = store.audited(|told| kept.push(told.entry)).unwrap();
+        let added = [told(60..61), told(60..61)].concat();
+        let is_aside = kept.iter().any(|entry| entry.kind == "audit_set_aside");
+        kept.retain(|entry| entry.kind != "audit_set_aside");
+        assert!(!is_aside || kept.last() == added.last(), "byte {position}");
+        let is_whole = kept == [told(1..60), added].concat();
+        assert!(is_whole || chain.broken.is_some(), "byte {position}");
+        noticed += u32::from(chain.broken.is_some());
+    }
+    assert!(noticed > 40, "{noticed}");
+}
+
+#[test]
 fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let fixture = Fixture::new();
     let path = fixture.open().path.clone();
@@ -200,6 +249,12 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     );
 }
 
+/// A page's number, as a page holds it.
+fn bytes_of(page: &[u8], at: usize) -> usize {
+    let number = page[at..at + 4].try_into().unwrap();
+    usize::try_from(u32::from_be_bytes(number)).unwrap()
+}
+
 /// Every so many bytes something is altered; every single one with `CLEANSLATE_AT_LENGTH`
 /// (`make soak`).
 fn stride(usual: usize) -> usize {
@@ -209,8 +264,7 @@ fn stride(usual: usize) -> usize {
     }
 }
 
-/// A store of some nights, one of which has not ended, with something in every table but the last:
-/// in the place of another, an empty one must not pass for it.
+/// A store of some nights, one of which has not ended, with something in every table.
 fn copy_of_nights() -> (Copy, Answers) {
     let fixture = Fixture::new();
     let mut store = fixture.open();
@@ -226,6 +280,9 @@ fn copy_of_nights() -> (Copy, Answers) {
     store.keep_duration(&site, "drain", 30_000).unwrap();
     let www = "www.example.com.".parse().unwrap();
     store.note_ttl(&www, Ttl(300), at(0)).unwrap();
+    let nightly = "nightly".parse().unwrap();
+    store.settle_runs(&nightly, "0 3 * * *", at(5)).unwrap();
+    store.audit(&told(1..4)).unwrap();
     let all = Answers::of(&store).unwrap();
     drop(store);
     let copy = Copy::of(&fixture.open());
@@ -246,6 +303,8 @@ struct Answers {
     evidence: Vec<StoredEvidence>,
     ttl: Option<Ttl>,
     ttls_since: Option<jiff::Timestamp>,
+    /// `None`: its damage was noticed.
+    audit: Option<Vec<Audited>>,
 }
 
 impl Answers {
@@ -261,15 +320,18 @@ impl Answers {
             evidence: store.evidence_of(&night())?,
             ttl: store.largest_ttl_since(at(0))?,
             ttls_since: store.ttls_known_since()?,
+            audit: audit_of(store)?,
         })
     }
 
-    /// Whether it is the same; of evidence, on which nothing is decided, some may be gone.
+    /// Whether it is the same; of evidence, on which nothing is decided, some may be gone, and of
+    /// an audit it may be said that it is damaged.
     fn is_all_of(&self, all: &Answers) -> bool {
         let is_known = |found: &StoredEvidence| all.evidence.contains(found);
         let evidence = all.evidence.clone();
         let found = Answers {
             evidence,
+            audit: self.audit.clone().or_else(|| all.audit.clone()),
             ..self.clone()
         };
         found == *all && self.evidence.iter().all(is_known)
@@ -283,6 +345,20 @@ impl Answers {
         let words = differ.map(|(found, was)| format!("{} for {}", found.trim(), was.trim()));
         words.take(3).collect::<Vec<_>>().join(", ")
     }
+}
+
+fn audit_of(store: &Reader) -> Result<Option<Vec<Audited>>, StoreError> {
+    let mut all = Vec::new();
+    let chain = store.audited(|told| all.push(told))?;
+    Ok(chain.broken.is_none().then_some(all))
+}
+
+fn told(numbers: std::ops::Range<i64>) -> Vec<Entry> {
+    let told = |number| {
+        let body = serde_json::json!({ "number": number, "why": "words about it ".repeat(20) });
+        Entry::of(By::itself(), at(number), "told", &body)
+    };
+    numbers.map(told).collect()
 }
 
 fn night() -> RotationId {
