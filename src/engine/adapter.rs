@@ -94,6 +94,14 @@ impl Engine {
         Box::pin(super::packets::read(&self.context, client)).await
     }
 
+    /// When the oldest container was created that visits recreate; `None`: there is none.
+    ///
+    /// # Errors
+    /// The engine did not answer.
+    pub async fn oldest(&self) -> Result<Option<jiff::Timestamp>, Problem> {
+        self.errand(&|_| {}).await?.oldest().await
+    }
+
     /// What the engine says of itself.
     pub async fn info(&self) -> Result<EngineInfo, Problem> {
         super::info::read(self.client().await?).await

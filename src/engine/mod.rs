@@ -5,6 +5,7 @@
 //! as such, and a request to remove may then still be carried out by the engine.
 
 mod adapter;
+mod age;
 mod body;
 mod client;
 mod conflicts;

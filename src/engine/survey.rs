@@ -6,6 +6,7 @@ use bollard::models::{
     ContainerSummary, ContainerSummaryStateEnum, PortSummary, PortSummaryTypeEnum,
 };
 use bollard::query_parameters::ListContainersOptionsBuilder;
+use jiff::Timestamp;
 
 use super::client::{ASK, Client};
 use super::fault::Fault;
@@ -21,6 +22,8 @@ pub(super) struct Listed {
     pub(super) labels: Labels,
     pub(super) image_id: String,
     pub(super) stage: Stage,
+    /// By the engine's clock.
+    pub(super) created: Option<Timestamp>,
     pub(super) ports: Vec<HeldPort>,
     pub(super) volumes: Vec<HeldVolume>,
     /// Name and, where the container ever ran on it, id.
@@ -108,6 +111,9 @@ fn listed(summary: ContainerSummary) -> Result<Listed, Fault> {
         labels: summary.labels.unwrap_or_default().into_iter().collect(),
         image_id: summary.image_id.unwrap_or_default(),
         stage: stage(summary.state),
+        created: summary
+            .created
+            .and_then(|seconds| Timestamp::from_second(seconds).ok()),
         ports: summary
             .ports
             .unwrap_or_default()

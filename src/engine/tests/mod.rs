@@ -4,6 +4,7 @@
     clippy::wildcard_enum_match_arm,
     reason = "a test names the answer it hopes for, and any other fails it"
 )]
+mod age;
 mod conflicts;
 mod faults;
 pub(super) mod fixture;
