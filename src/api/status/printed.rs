@@ -131,7 +131,73 @@ pub enum EngineStatus {
     Unknown,
 }
 
+impl RotationState {
+    /// In the order of a rotation's life.
+    pub const ALL: [RotationState; 4] = [
+        RotationState::Running,
+        RotationState::Paused,
+        RotationState::Halting,
+        RotationState::Aborting,
+    ];
+
+    /// The word that programs meet.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RotationState::Running => "running",
+            RotationState::Paused => "paused",
+            RotationState::Halting => "halting",
+            RotationState::Aborting => "aborting",
+        }
+    }
+}
+
+impl InDns {
+    pub const ALL: [InDns; 4] = [InDns::Yes, InDns::No, InDns::Partly, InDns::Unknown];
+
+    /// The word that programs meet.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            InDns::Yes => "yes",
+            InDns::No => "no",
+            InDns::Partly => "partly",
+            InDns::Unknown => "unknown",
+        }
+    }
+}
+
 impl SiteState {
+    /// In the order of a visit, then those at rest.
+    pub const ALL: [SiteState; 11] = [
+        SiteState::InService,
+        SiteState::Ready,
+        SiteState::Withdrawing,
+        SiteState::Draining,
+        SiteState::Recreating,
+        SiteState::Verifying,
+        SiteState::Restoring,
+        SiteState::Soaking,
+        SiteState::Quarantined,
+        SiteState::Held,
+        SiteState::OutOfService,
+    ];
+
+    /// The word that programs meet.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SiteState::InService => "in_service",
+            SiteState::Ready => "ready",
+            SiteState::Withdrawing => "withdrawing",
+            SiteState::Draining => "draining",
+            SiteState::Recreating => "recreating",
+            SiteState::Verifying => "verifying",
+            SiteState::Restoring => "restoring",
+            SiteState::Soaking => "soaking",
+            SiteState::Quarantined => "quarantined",
+            SiteState::Held => "held",
+            SiteState::OutOfService => "out_of_service",
+        }
+    }
+
     /// The word that programs meet, without underscores.
     pub fn words(self) -> &'static str {
         match self {

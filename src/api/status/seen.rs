@@ -80,7 +80,8 @@ pub fn status(seen: &Seen<'_>) -> Status {
 }
 
 impl Seen<'_> {
-    fn marker(&self) -> Option<Marker> {
+    /// As the primary serves it.
+    pub(crate) fn marker(&self) -> Option<Marker> {
         let view = self.view?;
         view.markers.values().find_map(|seen| match seen {
             MarkerSeen::Here(marker) => Some(marker.clone()),
@@ -88,7 +89,7 @@ impl Seen<'_> {
         })
     }
 
-    pub(super) fn running(&self) -> Option<&Rotation> {
+    pub(crate) fn running(&self) -> Option<&Rotation> {
         let rotation = self.state?.rotation.as_ref()?;
         rotation.end.is_none().then_some(rotation)
     }
@@ -106,7 +107,7 @@ impl Seen<'_> {
         Some(RotationStatus {
             id: plan.id.clone(),
             playbook: plan.playbook.clone(),
-            state: rotation_state(rotation),
+            state: RotationState::of(rotation),
             since: rotation.began,
             interrupted: !self.is_live,
             actor: plan.actor.clone(),
@@ -122,13 +123,16 @@ impl Seen<'_> {
     }
 }
 
-fn rotation_state(rotation: &Rotation) -> RotationState {
-    match &rotation.ending {
-        None if rotation.is_paused() => RotationState::Paused,
-        None => RotationState::Running,
-        Some(Ending::Aborted { .. }) => RotationState::Aborting,
-        Some(Ending::Halted { .. } | Ending::Deposed { .. } | Ending::NotAcquired { .. }) => {
-            RotationState::Halting
+impl RotationState {
+    /// Of a rotation that has not ended.
+    pub(crate) fn of(rotation: &Rotation) -> RotationState {
+        match &rotation.ending {
+            None if rotation.is_paused() => RotationState::Paused,
+            None => RotationState::Running,
+            Some(Ending::Aborted { .. }) => RotationState::Aborting,
+            Some(Ending::Halted { .. } | Ending::Deposed { .. } | Ending::NotAcquired { .. }) => {
+                RotationState::Halting
+            }
         }
     }
 }

@@ -21,11 +21,7 @@ impl Seen<'_> {
             .and_then(|rotation| rotation.visits.get(name));
         let waiting = self.state.filter(|_| self.is_live);
         let waiting = waiting.and_then(|state| state.site_waits(name));
-        let in_dns = self.in_dns(name);
-        let state = match visit {
-            Some(visit) => Some(state_of(visit.stage.step(), in_dns)),
-            None => self.at_rest(name, in_dns, marker),
-        };
+        let (state, in_dns) = self.stands(name, marker);
         SiteStatus {
             name: name.clone(),
             channel: site.channel.clone(),
@@ -47,6 +43,23 @@ impl Seen<'_> {
                 .map(|waiting| format!("waiting for {}", waiting.why))
                 .or_else(|| self.why_at_rest(name, state)),
         }
+    }
+
+    /// How a site stands, where that can be told, and whether it is in DNS.
+    pub(crate) fn stands(
+        &self,
+        site: &SiteName,
+        marker: Option<&Marker>,
+    ) -> (Option<SiteState>, InDns) {
+        let in_dns = self.in_dns(site);
+        let visit = self
+            .running()
+            .and_then(|rotation| rotation.visits.get(site));
+        let state = match visit {
+            Some(visit) => Some(state_of(visit.stage.step(), in_dns)),
+            None => self.at_rest(site, in_dns, marker),
+        };
+        (state, in_dns)
     }
 
     pub(super) fn wall(&self, until: Mono) -> Option<Timestamp> {

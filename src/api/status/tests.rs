@@ -210,3 +210,20 @@ fn of(world: &World, state: Option<&State>, is_live: bool) -> Status {
         now: world.time(),
     })
 }
+
+#[test]
+fn the_words_of_states_are_those_of_the_json() {
+    fn json(state: impl serde::Serialize) -> String {
+        let json = serde_json::to_string(&state).unwrap();
+        json.trim_matches('"').to_owned()
+    }
+    for state in SiteState::ALL {
+        assert_eq!(state.as_str(), json(state));
+    }
+    for state in RotationState::ALL {
+        assert_eq!(state.as_str(), json(state));
+    }
+    for in_dns in InDns::ALL {
+        assert_eq!(in_dns.as_str(), json(in_dns));
+    }
+}
