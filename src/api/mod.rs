@@ -4,6 +4,7 @@ pub mod asked;
 pub mod client;
 pub mod history;
 pub mod http;
+pub mod metrics;
 pub mod narrate;
 pub mod public;
 pub mod report;

@@ -9,6 +9,7 @@ declare -A needed=(
   [named]=bind9 [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils
   [dockerd]=docker.io [docker-compose]=docker-compose [docker-registry]=docker-registry
   [knotd]=knot [pdns_server]=pdns-server [sqlite3]=sqlite3
+  [promtool]=prometheus [prometheus]=prometheus
   [htpasswd]=apache2-utils [curl]=curl
   [nginx]=nginx-light [busybox]=busybox-static
   [ip]=iproute2 [iptables]=iptables [nsenter]=util-linux [setsid]=util-linux [unshare]=util-linux
