@@ -2,11 +2,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::problem::Problem;
@@ -14,6 +15,7 @@ use super::repeats::Repeats;
 use super::{commands, events, pushes, queries};
 use crate::api::actor::Actor;
 use crate::api::asked::{Answer, Asked};
+use crate::api::metrics::Metrics;
 use crate::api::token::{Keys, TokenFile};
 use crate::api::wire::Command;
 
@@ -24,6 +26,8 @@ pub struct Front {
     pub(super) keys: Keys,
     pub(super) failures: Failures,
     pub(super) repeats: Repeats,
+    /// Of a process that serves.
+    metrics: OnceLock<Arc<Metrics>>,
 }
 
 impl Front {
@@ -34,13 +38,27 @@ impl Front {
             keys: Keys::new(TokenFile::of(folder)),
             failures: Failures::default(),
             repeats: Repeats::default(),
+            metrics: OnceLock::new(),
         })
+    }
+
+    /// From now on these can be read.
+    pub fn show(&self, metrics: Arc<Metrics>) {
+        // The first ones are those of the process: there are no others.
+        drop(self.metrics.set(metrics));
+    }
+
+    /// The page of metrics as of now; `None` where nothing is measured.
+    pub(super) fn metrics(&self) -> Option<String> {
+        let metrics = self.metrics.get()?;
+        Some(metrics.render(Timestamp::now()))
     }
 
     /// Everything that can be asked.
     pub(super) fn router(self: Arc<Front>) -> Router {
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
+            .route("/metrics", get(queries::metrics))
             .route("/v1/openapi.json", get(queries::openapi))
             .route("/v1/status", get(queries::status))
             .route("/v1/events", get(events::events))

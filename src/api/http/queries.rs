@@ -10,6 +10,7 @@ use super::caller::Caller;
 use super::front::Front;
 use super::problem::Problem;
 use crate::api::asked::Answer;
+use crate::api::metrics::CONTENT_TYPE;
 use crate::api::token::Right;
 use crate::api::wire::{Command, Reply};
 
@@ -30,6 +31,20 @@ type Wanted<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
 pub(super) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+/// What Prometheus reads.
+pub(super) async fn metrics(
+    State(front): State<Arc<Front>>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    caller.needs(Right::See)?;
+    let page = front.metrics().ok_or_else(|| {
+        let what = "nothing is measured here".to_owned();
+        let cure = "ask a coordinator: `cleanslate serve` measures";
+        Problem::new(StatusCode::NOT_FOUND, "request", what, cure)
+    })?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response())
 }
 
 pub(super) async fn status(

@@ -1,9 +1,12 @@
 //! Over TCP, by token.
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::stage::{Stage, raw, request};
 use crate::api::client::Remote;
 use crate::api::http::Net;
+use crate::api::metrics::{CONTENT_TYPE, Metrics};
 use crate::api::token::{Role, TokenFile};
 use crate::api::wire::{Command, Reply};
 use crate::model::fleet::{Listen, ListenTls};
@@ -60,6 +63,40 @@ async fn a_token_opens_what_its_role_may_and_nothing_else() {
     file.revoke("operator", Timestamp::now()).unwrap();
     let said = ask(Some(&operator), "GET", "/v1/status", "").await;
     assert!(said.starts_with("HTTP/1.1 401"), "{said}");
+}
+
+#[tokio::test]
+async fn the_metrics_are_for_whoever_may_see() {
+    let stage = Stage::new();
+    let door = stage.open_net();
+    let viewer = format!("Bearer {}", stage.token(Role::Viewer, None));
+    let ask = async |headers: &[(&str, &str)]| {
+        let asked = request("GET", "/metrics", headers, "");
+        raw(door.address(), asked.as_bytes()).await
+    };
+    let by_viewer = [("authorization", viewer.as_str())];
+    let said = ask(&by_viewer).await;
+    assert!(
+        said.starts_with("HTTP/1.1 404 "),
+        "a rotation in place: {said}"
+    );
+    let (fleet, holder) = ("edge".parse().unwrap(), "holder-a".parse().unwrap());
+    let metrics = Metrics::new(&fleet, "1.2.3", holder, Timestamp::now());
+    stage.front.show(Arc::new(metrics));
+    let said = ask(&[]).await;
+    assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
+    let said = ask(&by_viewer).await;
+    let (head, page) = said.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(
+        head.contains(&format!("content-type: {CONTENT_TYPE}")),
+        "{head}"
+    );
+    assert!(
+        page.contains("cleanslate_build_info{fleet=\"edge\",version=\"1.2.3\"} 1\n"),
+        "{page}"
+    );
+    assert!(page.ends_with("# EOF\n"), "{page}");
 }
 
 #[tokio::test]
