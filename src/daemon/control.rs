@@ -13,6 +13,7 @@ use super::night::Notice;
 use super::status::{Known, look};
 use crate::api::asked::{Answer, Asked, Heard};
 use crate::api::http::Front;
+use crate::api::metrics::{Fact, Metrics};
 use crate::api::socket::Socket;
 use crate::api::story::{Story, Storyteller};
 use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
@@ -38,6 +39,8 @@ pub struct Control {
     serving: Option<AbortHandle>,
     lines: broadcast::Sender<Arc<str>>,
     teller: Storyteller,
+    /// Of a process that serves.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Control {
@@ -63,6 +66,7 @@ impl Control {
             serving,
             lines,
             teller: Storyteller::default(),
+            metrics: None,
             waits: None,
             owner,
         }
@@ -81,6 +85,12 @@ impl Control {
     /// Every event line from now on.
     pub fn lines(&self) -> broadcast::Receiver<Arc<str>> {
         self.lines.subscribe()
+    }
+
+    /// Every fact is measured from now on, and what was measured can be read.
+    pub(super) fn measure(&mut self, metrics: Arc<Metrics>) {
+        self.front.show(Arc::clone(&metrics));
+        self.metrics = Some(metrics);
     }
 
     /// A rotation goes on being told, or a new one begins to be.
@@ -114,7 +124,7 @@ impl Control {
         }
     }
 
-    /// Tells watchers what happened.
+    /// Tells watchers what happened, and measures it.
     pub(super) fn tell(&mut self, fleet: &Fleet, notice: &Notice) {
         let Notice {
             event,
@@ -123,9 +133,20 @@ impl Control {
             at,
             ..
         } = notice;
-        if let Some(line) = self.teller.tell(fleet, event, before, after, *at) {
+        let line = self.teller.tell(fleet, event, before, after, *at);
+        if let Some(line) = line {
             // Nobody watches: nothing is lost.
             drop(self.lines.send(Arc::from(line.json())));
+        }
+        if let Some(metrics) = &self.metrics {
+            let fact = Fact {
+                event,
+                before,
+                after,
+                at: *at,
+                line,
+            };
+            metrics.see(fleet, &fact);
         }
     }
 

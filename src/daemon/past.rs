@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use super::journal::{self, JournalError, event_of};
 use super::night::RunError;
+use crate::api::metrics::{Remembered, RotationResult};
+use crate::api::public::Public;
 use crate::api::status::LastEnd;
 use crate::api::story::{Story, Storyteller, planned};
 use crate::config::sources::Snapshot;
@@ -28,6 +30,9 @@ pub(super) const ROOT: &str = "root";
 /// How many rotations are looked through for the last visit of each site: what stays out longer
 /// has had its share of nights.
 const LOOKED_BACK: usize = 20;
+
+/// And so many for the last success of each playbook: two months of nights, or a busy week.
+const LOOKED_BACK_FOR_SUCCESS: usize = 60;
 
 /// A part of the journal, with the configuration it was written under as far as that is known.
 pub struct Past {
@@ -146,10 +151,7 @@ pub fn story(
     options: &config::Options,
 ) -> Result<Story, JournalError> {
     if let Some(body) = reader.story_of(rotation)? {
-        return serde_json::from_str(&body).map_err(|error| JournalError::Unreadable {
-            seq: 0,
-            why: format!("the story of {rotation}: {error}"),
-        });
+        return parsed(rotation, &body);
     }
     let recent = Past::recent(reader, loaded, options)?;
     let past = if recent.is_of(rotation) {
@@ -158,6 +160,13 @@ pub fn story(
         Past::of(reader, rotation, loaded, options)?
     };
     Ok(past.storyteller().story().clone())
+}
+
+fn parsed(rotation: &RotationId, body: &str) -> Result<Story, JournalError> {
+    serde_json::from_str(body).map_err(|error| JournalError::Unreadable {
+        seq: 0,
+        why: format!("the story of {rotation}: {error}"),
+    })
 }
 
 /// The facts of one rotation.
@@ -191,6 +200,42 @@ pub fn last_ends(reader: &Reader) -> Result<BTreeMap<SiteName, LastEnd>, Journal
         }
     }
     Ok(ends)
+}
+
+/// What the last rotations came to, as they were told.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub(super) fn remembered(reader: &Reader) -> Result<Remembered, JournalError> {
+    let mut past = Remembered::default();
+    for span in reader
+        .rotations()?
+        .iter()
+        .rev()
+        .take(LOOKED_BACK_FOR_SUCCESS)
+    {
+        let Some(body) = reader.story_of(&span.rotation)? else {
+            continue;
+        };
+        let story = parsed(&span.rotation, &body)?;
+        let (Some(first), Some(last)) = (story.lines.first(), story.lines.last()) else {
+            continue;
+        };
+        let Some(result) = RotationResult::of(&last.public) else {
+            continue;
+        };
+        past.last_result.get_or_insert(result);
+        if let Public::RotationPlanned { playbook, .. } = &first.public
+            && result == RotationResult::Completed
+        {
+            let known = past.last_success.entry(playbook.clone());
+            known.or_insert(last.at);
+        }
+    }
+    for (site, last) in last_ends(reader)? {
+        past.out_since.insert(site, last.at);
+    }
+    Ok(past)
 }
 
 /// The configuration a rotation began with, as its plan treats it.
@@ -283,6 +328,7 @@ mod tests {
     use super::*;
     use crate::coordinator::plan::{Mode, Options};
     use crate::coordinator::tests::world::{World, site};
+    use crate::store::Store;
 
     #[test]
     fn what_was_skipped_and_what_was_not_reached_is_left() {
@@ -297,5 +343,55 @@ mod tests {
         assert_eq!(left(&world.journal), [site("nyc"), site("sin")]);
         world.run(&mut machine);
         assert_eq!(left(&world.journal), [site("nyc")]);
+    }
+
+    /// A store of a night of each of these worlds, one after another.
+    fn store_of(worlds: &mut [World]) -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let by = crate::store::Occupant {
+            pid: 1,
+            user: "ops".to_owned(),
+            command: "cleanslate test".to_owned(),
+            since: worlds[0].time().wall,
+        };
+        let mut store = Store::open(dir.path(), &"edge".parse().unwrap(), &by).unwrap();
+        for (number, world) in worlds.iter_mut().enumerate() {
+            let mut machine = world.coordinator();
+            let mut plan = world.plan(Mode::Rotate, None, Options::default());
+            plan.id = format!("night-{number}").parse().unwrap();
+            let rotation = plan.id.clone();
+            world.begin(&mut machine, plan);
+            world.run(&mut machine);
+            let mut machine = world.coordinator();
+            let mut teller = Storyteller::default();
+            for (event, at) in &world.journal {
+                let events = std::slice::from_ref(event);
+                journal::append(&mut store, Some(&rotation), events, *at).unwrap();
+                let before = machine.state().clone();
+                machine.replay([(event.clone(), *at)]);
+                teller.tell(&world.fleet, event, &before, machine.state(), at.wall);
+            }
+            let story = serde_json::to_string(teller.story()).unwrap();
+            store.keep_story(&rotation, &story).unwrap();
+        }
+        (dir, store)
+    }
+
+    #[test]
+    fn the_last_success_is_found_behind_later_failures_and_the_last_result_is_of_the_last() {
+        let mut failing = World::new();
+        failing.faults.unhealthy.insert(site("nyc"));
+        failing.now = 86_400_000;
+        let mut worlds = [World::new(), failing];
+        let (_dir, store) = store_of(&mut worlds);
+        let past = remembered(&store).unwrap();
+        assert_eq!(past.last_result, Some(RotationResult::Halted));
+        let success = past.last_success[&"nightly".parse().unwrap()];
+        assert_eq!(success, worlds[0].journal.last().unwrap().1.wall);
+        let out = past.out_since[&site("nyc")];
+        assert!(out > success, "of the last visit: {out}");
+        let (_dir, store) = store_of(&mut [World::new()][..]);
+        let past = remembered(&store).unwrap();
+        assert_eq!(past.last_result, Some(RotationResult::Completed));
     }
 }

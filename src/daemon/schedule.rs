@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::metrics::Runs;
 use crate::model::fleet::Freeze;
 use crate::model::id::{PlaybookName, RotationId};
 use crate::model::playbook::{Playbook, Schedule};
@@ -59,6 +60,9 @@ const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 /// Runs that were missed longer ago are not counted.
 const COUNTED: SignedDuration = SignedDuration::from_hours(24 * 31);
+
+/// So many runs are looked through for one that is not frozen.
+const LOOKED_AHEAD: usize = 1000;
 
 /// Every playbook that runs by itself, and the days on which none does.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -140,6 +144,29 @@ impl Timetable {
             self.freeze(schedule, planned)
                 .is_none()
                 .then_some((from, Run { planned, playbook }))
+        };
+        self.schedules.iter().filter_map(of_one).collect()
+    }
+
+    /// Of each playbook the last run that is settled, and the first that is not.
+    pub fn around(
+        &self,
+        settled: &BTreeMap<PlaybookName, Timestamp>,
+    ) -> BTreeMap<PlaybookName, Runs> {
+        let of_one = |(playbook, schedule): (&PlaybookName, &Schedule)| {
+            let settled = *settled.get(playbook)?;
+            let later = std::iter::successors(schedule.cron.next(settled), |planned| {
+                schedule.cron.next(*planned)
+            });
+            let is_frozen = |planned: &Timestamp| self.freeze(schedule, *planned).is_some();
+            // A schedule is also settled up to when it was first read, which is no run of it.
+            let moment_before = settled.checked_sub(SignedDuration::from_secs(1)).ok()?;
+            let last = schedule.cron.next(moment_before);
+            let runs = Runs {
+                last: last.filter(|last| *last == settled && !is_frozen(last)),
+                next: later.take(LOOKED_AHEAD).find(|planned| !is_frozen(planned)),
+            };
+            Some((playbook.clone(), runs))
         };
         self.schedules.iter().filter_map(of_one).collect()
     }
@@ -284,6 +311,30 @@ mod tests {
                 "2026-10-26T02:00:00Z nightly"
             ]
         );
+    }
+
+    #[test]
+    fn the_runs_around_now_are_neither_frozen_nor_of_before_the_schedule_was_read() {
+        let nightly: PlaybookName = "nightly".parse().unwrap();
+        let table = Timetable {
+            schedules: [(nightly.clone(), schedule("0 3 * * *", "Europe/Berlin"))].into(),
+            freezes: vec![Freeze {
+                from: date(2026, 12, 24),
+                until: date(2026, 12, 26),
+                reason: "holidays".to_owned(),
+            }],
+        };
+        let around = |settled: &str| {
+            let settled = [(nightly.clone(), at(settled))].into();
+            let runs = table.around(&settled)[&nightly];
+            [runs.last, runs.next].map(|at| at.map_or("-".to_owned(), |at| at.to_string()))
+        };
+        let (of_23, of_27) = ("2026-12-23T02:00:00Z", "2026-12-27T02:00:00Z");
+        assert_eq!(around("2026-12-22T11:12:13Z"), ["-", of_23]);
+        assert_eq!(around(of_23), [of_23, of_27]);
+        assert_eq!(around("2026-12-25T02:00:00Z"), ["-", of_27]);
+        assert_eq!(around(of_27), [of_27, "2026-12-28T02:00:00Z"]);
+        assert_eq!(table.around(&BTreeMap::new()), BTreeMap::new());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::schedule::{Due, Run, Timetable};
+use crate::api::metrics::Runs;
 use crate::model::id::PlaybookName;
 use crate::model::playbook::Schedule;
 use crate::model::time::span;
@@ -107,6 +108,16 @@ impl Clockwork {
         let is_new = self.postponed.as_deref() != Some(why);
         self.postponed = Some(why.to_owned());
         is_new
+    }
+
+    /// The runs of each playbook around now.
+    pub(super) fn around(&self) -> BTreeMap<PlaybookName, Runs> {
+        self.table.around(&self.settled)
+    }
+
+    /// Whether the run that is due was due before, and could not begin.
+    pub(super) fn is_again(&self) -> bool {
+        self.postponed.is_some()
     }
 
     /// For the line that whoever supervises the process shows.

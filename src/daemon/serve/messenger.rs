@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::super::clock::Clock;
 use super::Note;
+use crate::api::metrics::Metrics;
 use crate::api::public::{Interruption, Line, Public};
 use crate::api::when::When;
 use crate::api::words::words;
@@ -42,6 +43,7 @@ impl Messenger {
     pub(super) fn start(
         fleet: &Fleet,
         clock: Clock,
+        metrics: &Arc<Metrics>,
         listen: impl Fn() -> broadcast::Receiver<Arc<str>>,
     ) -> Messenger {
         let channels: Arc<BTreeMap<SiteName, Channel>> = Arc::new(
@@ -68,6 +70,7 @@ impl Messenger {
                 webhook,
                 fleet: fleet.name.clone(),
                 channels: Arc::clone(&channels),
+                metrics: Arc::clone(metrics),
                 clock,
             };
             messenger.tasks.spawn(herald.tell(listen(), noted));
@@ -100,6 +103,7 @@ struct Herald {
     webhook: Webhook,
     fleet: FleetName,
     channels: Arc<BTreeMap<SiteName, Channel>>,
+    metrics: Arc<Metrics>,
     clock: Clock,
 }
 
@@ -142,6 +146,7 @@ impl Herald {
             let pause = pauses.next().filter(|_| problem.is_transient);
             let Some(pause) = pause else {
                 tracing::warn!(what = problem.what, cure = problem.cure, "not told");
+                self.metrics.not_told();
                 return;
             };
             tokio::time::sleep(pause).await;
@@ -275,6 +280,16 @@ mod tests {
         (Secret::from(url), heard)
     }
 
+    fn metrics() -> Arc<Metrics> {
+        let (fleet, holder) = ("edge".parse().unwrap(), "holder-a".parse().unwrap());
+        Arc::new(Metrics::new(
+            &fleet,
+            "1.2.3",
+            holder,
+            jiff::Timestamp::UNIX_EPOCH,
+        ))
+    }
+
     fn line(site: Option<&str>, public: Public) -> Arc<str> {
         let line = Line {
             v: 1,
@@ -304,7 +319,8 @@ mod tests {
             channels: None,
         });
         let (lines, _) = broadcast::channel(64);
-        let messenger = Messenger::start(&fleet, Clock::start(), || lines.subscribe());
+        let (metrics, clock) = (metrics(), Clock::start());
+        let messenger = Messenger::start(&fleet, clock, &metrics, || lines.subscribe());
         let skipped = |site: &str| {
             let (why, cure) = ("a port is held".to_owned(), "free it".to_owned());
             line(Some(site), Public::SiteSkipped { why, cure })
@@ -347,5 +363,42 @@ mod tests {
             ["note", "critical", "cleanslate rotate nightly"],
         ];
         assert_eq!(told, expected.map(|of| of.map(str::to_owned)));
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_for_good_is_counted() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut buffer = [0; 8192];
+                drop(stream.read(&mut buffer).await);
+                let gone = "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                drop(stream.write_all(gone.as_bytes()).await);
+            }
+        });
+        let mut fleet = fleet();
+        fleet.notifies.push(Notify {
+            name: "chat".to_owned(),
+            url: Secret::from(url),
+            format: NotifyFormat::Json,
+            key: None,
+            from: Severity::Info,
+            sites: None,
+            channels: None,
+        });
+        let (lines, _) = broadcast::channel(64);
+        let (metrics, clock) = (metrics(), Clock::start());
+        let messenger = Messenger::start(&fleet, clock, &metrics, || lines.subscribe());
+        messenger.note(&Note {
+            severity: Severity::Info,
+            what: "x".to_owned(),
+            cure: None,
+        });
+        messenger.end().await;
+        let page = metrics.render(clock.now().wall);
+        let count = "cleanslate_notify_failures_total{fleet=\"edge\"} 1\n";
+        assert!(page.contains(count), "{page}");
     }
 }

@@ -2,6 +2,8 @@
 //! runs what is planned and what is asked, one rotation at a time, and tells how things stand.
 mod asked;
 mod clockwork;
+mod lookout;
+mod measuring;
 mod messenger;
 mod pushes;
 mod rehearse;
@@ -28,6 +30,7 @@ use crate::model::id::{Channel, PlaybookName};
 use crate::model::notice::Severity;
 use crate::model::time::span;
 use clockwork::Clockwork;
+use measuring::Measuring;
 use messenger::Messenger;
 pub(in crate::daemon) use pushes::known;
 use pushes::{News, Pushes};
@@ -80,6 +83,7 @@ pub struct Server {
     messenger: Messenger,
     /// Closed where `[api]` is not written, or cannot be had.
     door: Option<Door>,
+    measuring: Measuring,
     /// What rehearsals found comes back by this.
     rehearsals: mpsc::UnboundedSender<Rehearsed>,
     rehearsed: mpsc::UnboundedReceiver<Rehearsed>,
@@ -119,12 +123,21 @@ impl Server {
         let now = session.clock().now().wall;
         let table = Timetable::of(&session.config.playbooks, &session.config.fleet.freezes);
         let clockwork = Clockwork::new(table, &mut session.store, now);
+        let clockwork = clockwork.map_err(JournalError::Store)?;
+        let measuring = Measuring::start(&session, &mut control)?;
+        measuring.plan(&clockwork);
         let (rehearsals, rehearsed) = mpsc::unbounded_channel();
         let pushes = Pushes::new(control.hear_pushes());
         Ok(Server {
-            clockwork: clockwork.map_err(JournalError::Store)?,
+            clockwork,
             supervisor: Supervisor::of(supervised),
-            messenger: Messenger::start(&session.config.fleet, session.clock(), || control.lines()),
+            messenger: Messenger::start(
+                &session.config.fleet,
+                session.clock(),
+                measuring.metrics(),
+                || control.lines(),
+            ),
+            measuring,
             session,
             control,
             door: None,
@@ -248,12 +261,15 @@ impl Server {
 
     /// A run whose time has come begins, or is told and left behind.
     async fn settle(&mut self, due: Due) -> Result<(), RunError> {
+        let now = self.session.clock().now().wall;
+        let is_again = self.clockwork.is_again();
+        self.measuring.settles(&due, is_again, now);
         let Due {
             run,
             overtaken,
             verdict,
         } = due;
-        if overtaken > 0 {
+        if overtaken > 0 && !is_again {
             let runs = if overtaken == 1 { "run" } else { "runs" };
             self.note(format!(
                 "{overtaken} earlier {runs} of {} did not begin",
@@ -399,7 +415,9 @@ impl Server {
     fn leave_behind(&mut self, run: &Run) -> Result<(), RunError> {
         let store = &mut self.session.store;
         let settled = self.clockwork.settle(store, run);
-        settled.map_err(|error| JournalError::Store(error).into())
+        settled.map_err(JournalError::Store)?;
+        self.measuring.plan(&self.clockwork);
+        Ok(())
     }
 
     /// Somebody asks for something while no rotation runs.
@@ -487,7 +505,10 @@ impl Server {
             tokio::select! {
                 biased;
                 result = &mut run => break result,
-                Some(notice) = heard.recv() => self.supervisor.sees(&notice),
+                Some(notice) = heard.recv() => {
+                    self.supervisor.sees(&notice);
+                    self.measuring.sees(&notice);
+                }
                 news = self.pushes.next() => {
                     let now = clock.now().wall;
                     let note = self.pushes.take(news, &pushed_at, now);
@@ -516,6 +537,7 @@ impl Server {
         };
         drop(run);
         self.supervisor.rests();
+        self.measuring.rests();
         match result {
             Ok(finish) => Ok(finish),
             Err(RunError::Stopped) => {
@@ -542,9 +564,13 @@ impl Server {
                 self.clockwork = clockwork.map_err(JournalError::Store)?;
                 self.control.keep_archive(self.session.archive());
                 self.open_door();
+                self.measuring.reload(&self.session);
+                self.measuring.plan(&self.clockwork);
                 let config = &self.session.config;
                 let clock = self.session.clock();
-                let messenger = Messenger::start(&config.fleet, clock, || self.control.lines());
+                let metrics = self.measuring.metrics();
+                let lines = || self.control.lines();
+                let messenger = Messenger::start(&config.fleet, clock, metrics, lines);
                 std::mem::replace(&mut self.messenger, messenger)
                     .end()
                     .await;
