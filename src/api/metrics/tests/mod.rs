@@ -1,6 +1,7 @@
 //! The page of nights that were played, and what promises rest on it.
 mod nights;
 mod page;
+mod shipped;
 mod times;
 
 use jiff::Timestamp;
