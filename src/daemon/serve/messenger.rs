@@ -395,6 +395,7 @@ mod tests {
             severity: Severity::Info,
             what: "x".to_owned(),
             cure: None,
+            channels: None,
         });
         messenger.end().await;
         let page = metrics.render(clock.now().wall);
