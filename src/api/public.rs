@@ -50,6 +50,9 @@ pub enum Public {
         changed: BTreeSet<ImageRef>,
         actor: String,
         reason: Option<String>,
+        /// Why there is a freeze, where somebody set it aside.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_freeze: Option<String>,
     },
     VisitStarted {
         kind: Kind,

@@ -43,6 +43,9 @@ pub enum Command {
         /// Sites are visited outside their quiet hours too.
         #[serde(default, skip_serializing_if = "is_false")]
         now: bool,
+        /// Whoever asks knows that today is frozen, and says why it is to be all the same.
+        #[serde(default, skip_serializing_if = "is_false")]
+        in_freeze: bool,
     },
     /// Ends the rotation; the site in hand is brought to safety first.
     Abort { reason: String },
@@ -73,6 +76,9 @@ pub enum Command {
         /// Sites are visited outside their quiet hours too.
         #[serde(default, skip_serializing_if = "is_false")]
         now: bool,
+        /// As for a rotation.
+        #[serde(default, skip_serializing_if = "is_false")]
+        in_freeze: bool,
     },
     /// Rotations skip the site from now on; its DNS is not touched.
     Cordon { site: SiteName, reason: String },
@@ -342,8 +348,12 @@ mod tests {
                     reason: None,
                     wait: 60,
                     now: true,
+                    in_freeze: true,
                 },
-                r#"rotate {"playbook":"nightly","sites":["fra"],"wait":60,"now":true}"#,
+                concat!(
+                    r#"rotate {"playbook":"nightly","sites":["fra"],"wait":60,"now":true,"#,
+                    r#""in_freeze":true}"#
+                ),
             ),
             (
                 Command::Pause {
@@ -366,6 +376,7 @@ mod tests {
                 Command::Retry {
                     reason: reason(),
                     now: false,
+                    in_freeze: false,
                 },
                 r#"retry {"reason":"kernel \"oops\"\nat 3"}"#,
             ),

@@ -29,6 +29,9 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             digests,
             changed,
             windows,
+            actor,
+            reason,
+            in_freeze,
             ..
         } => {
             let images: BTreeMap<&ImageRef, &Digest> = digests.values().flatten().collect();
@@ -47,6 +50,10 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             for (site, window) in windows.iter().filter(|(_, window)| window.opens > line.at) {
                 let opens = when.at(window.opens, now);
                 text = format!("{text}; {site} not before {opens}");
+            }
+            if let Some(freeze) = in_freeze {
+                let reason = reason.as_deref().unwrap_or_default();
+                text = format!("{text}; {actor} sets a freeze aside ({freeze}): {reason}");
             }
             text
         }

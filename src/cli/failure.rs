@@ -100,6 +100,7 @@ impl From<RunError> for Failure {
         match error {
             RunError::Journal(error) => error.into(),
             RunError::Refused(problem) => Failure::unchanged(problem),
+            RunError::Rule(refusal) => Failure::unchanged(refusal.problem()),
             RunError::Stopped => Failure::new(
                 Exit::Attention,
                 "stopped between two steps, as it was told: no site is half done",

@@ -18,6 +18,7 @@ use crate::api::socket::Socket;
 use crate::api::story::{Story, Storyteller};
 use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
+use crate::coordinator::safety;
 use crate::model::fleet::Fleet;
 use crate::model::id::RotationId;
 use crate::model::image::ImageRef;
@@ -267,6 +268,12 @@ pub(super) fn reply(result: Result<(), Problem>) -> Answer {
             refused("refused", &problem.what, &problem.cure, exit)
         }
     })
+}
+
+/// The answer to what a rule forbids.
+pub(super) fn ruled_out(refusal: &safety::Refusal) -> Answer {
+    let exit = if refusal.is_transient { 5 } else { 4 };
+    Answer::Reply(refused(&refusal.rule, &refusal.problem().what, &refusal.cure, exit))
 }
 
 /// The answer to what is about a rotation that runs, where none does.

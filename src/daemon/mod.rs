@@ -7,6 +7,7 @@ mod control;
 pub mod doctor;
 mod executor;
 mod feet;
+mod freeze;
 mod journal;
 mod night;
 pub mod past;

@@ -22,6 +22,7 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, Problem};
 use crate::coordinator::plan::{Wish, plan};
+use crate::coordinator::safety::Refusal;
 use crate::coordinator::state::{Rotation, State};
 use crate::model::evidence::Evidence;
 use crate::model::id::{HolderId, HostName, RotationId, SiteName};
@@ -66,6 +67,9 @@ pub enum RunError {
     Journal(#[from] JournalError),
     #[error("{}", .0.what)]
     Refused(Problem),
+    /// A rule that is asked before there is a plan.
+    #[error("{}: {}", .0.rule, .0.why)]
+    Rule(Refusal),
     /// Something was named that the configuration does not have.
     #[error("{}", .0.what)]
     Unknown(Problem),

@@ -17,6 +17,8 @@ pub struct Request {
     pub sites: Option<Vec<SiteName>>,
     pub options: Options,
     pub reason: Option<String>,
+    /// A person knows that today is frozen.
+    pub in_freeze: bool,
     pub source: ImageSource,
 }
 
@@ -34,6 +36,7 @@ impl Request {
             sites,
             options: Options::default(),
             reason: None,
+            in_freeze: false,
             source: ImageSource::Registry,
         }
     }
@@ -109,6 +112,7 @@ impl Request {
                 reason,
                 wait,
                 now,
+                in_freeze,
             } => {
                 let sites = (!sites.is_empty()).then(|| sites.clone());
                 Some(Ok(Request {
@@ -118,6 +122,7 @@ impl Request {
                         ..Options::default()
                     },
                     reason: reason.clone(),
+                    in_freeze: *in_freeze,
                     ..Request::rotate(playbook, sites)
                 }))
             }
@@ -193,6 +198,7 @@ impl Request {
             sites,
             options: Options::default(),
             reason,
+            in_freeze: false,
             source: ImageSource::Registry,
         }
     }

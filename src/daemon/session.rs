@@ -10,6 +10,7 @@ use super::adapters::Adapters;
 use super::archive::Archive;
 use super::clock::Clock;
 use super::control::Control;
+use super::freeze;
 use super::journal::{self, JournalError};
 use super::night::{Ask, Finish, Night, Notice, RunError};
 use super::past::{self, Past, ROOT};
@@ -233,6 +234,30 @@ impl Session {
         self.drive(fleet, playbook, first, ears).await
     }
 
+    /// Lets what a person asks pass where no freeze holds it, or they set it aside.
+    ///
+    /// # Errors
+    /// [`RunError::Rule`], *freeze*; [`RunError::Unknown`] where there is no such playbook.
+    pub fn heed_freeze(&self, request: &mut Request) -> Result<(), RunError> {
+        let playbook = self.playbook(&request.playbook)?;
+        let now = self.clock.now().wall;
+        freeze::heed(request, &self.config.fleet, &playbook, now).map_err(RunError::Rule)
+    }
+
+    /// A plan for what a person asks, as [`Session::plan`] makes it.
+    ///
+    /// # Errors
+    /// As [`Session::plan`], and [`Session::heed_freeze`].
+    pub async fn plan_asked(
+        &self,
+        mut request: Request,
+        id: RotationId,
+        actor: String,
+    ) -> Result<Plan, RunError> {
+        self.heed_freeze(&mut request)?;
+        Box::pin(self.plan(request, id, actor)).await
+    }
+
     /// A plan for a request, on what is seen now.
     ///
     /// # Errors
@@ -259,7 +284,12 @@ impl Session {
     ///
     /// # Errors
     /// [`RunError::Refused`] where there was none.
-    pub fn retried(&self, reason: String, any_hour: bool) -> Result<Option<Request>, RunError> {
+    pub fn retried(
+        &self,
+        reason: String,
+        any_hour: bool,
+        in_freeze: bool,
+    ) -> Result<Option<Request>, RunError> {
         let nothing = || {
             RunError::Refused(Problem {
                 what: "there is no rotation to be retried".to_owned(),
@@ -276,6 +306,7 @@ impl Session {
         let left: Vec<SiteName> = past::left(&events).into_iter().filter(is_known).collect();
         Ok((!left.is_empty()).then(|| Request {
             reason: Some(reason),
+            in_freeze,
             options: Options {
                 any_hour,
                 ..Options::default()

@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::hours::QuietHours;
 use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
 use super::image::ImageRef;
 use super::notice::Severity;
+use super::playbook::Playbook;
 use super::rrset::{Family, RecordName, RrKey};
 use super::service::{Keep, Project};
 use super::text::Secret;
@@ -35,7 +37,7 @@ pub struct Fleet {
     pub on_push: BTreeMap<Channel, OnPush>,
 }
 
-/// Days on which nothing runs by itself.
+/// Days on which nothing runs by itself, and a person's rotation only with their word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freeze {
     /// The first of the days, in the time of the schedule that would run.
@@ -247,6 +249,12 @@ pub struct Registry {
 }
 
 impl Fleet {
+    /// The freeze that holds for a playbook at a moment, in the playbook's own time.
+    pub fn freeze(&self, playbook: &Playbook, at: Timestamp) -> Option<&Freeze> {
+        let day = playbook.zone().to_datetime(at).date();
+        self.freezes.iter().find(|freeze| freeze.holds(day))
+    }
+
     /// The addresses that `site` gives the RRset `key`; empty where it has none.
     pub fn addresses_of(&self, site: &SiteName, key: &RrKey) -> BTreeSet<IpAddr> {
         self.addresses(site, key).collect()

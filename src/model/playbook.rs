@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::cron::Cron;
 use super::id::{PlaybookName, SiteName};
@@ -22,6 +23,14 @@ pub struct Playbook {
     pub drain: Drain,
     pub soak: Soak,
     pub failure: Failure,
+}
+
+impl Playbook {
+    /// In whose time its days and hours are: that of its schedule, else UTC.
+    pub fn zone(&self) -> TimeZone {
+        let schedule = self.schedule.as_ref();
+        schedule.map_or(TimeZone::UTC, |schedule| schedule.cron.zone().clone())
+    }
 }
 
 /// When a playbook runs by itself.
@@ -146,7 +155,6 @@ pub enum FailureThen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::tz::TimeZone;
 
     #[test]
     fn a_night_must_have_ended_at_the_next_such_time_of_day() {

@@ -224,6 +224,7 @@ fn planned(fleet: &Fleet, plan: &Plan, before: &State) -> Public {
         changed,
         actor: plan.actor.clone(),
         reason: plan.reason.clone(),
+        in_freeze: plan.options.in_freeze.clone(),
     }
 }
 

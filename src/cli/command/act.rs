@@ -95,7 +95,7 @@ pub(super) async fn planned(
     request: Request,
 ) -> Result<Plan, Failure> {
     let id = rotation_id(request.name(), desk.clock.now().wall);
-    Ok(Box::pin(session.plan(request, id, desk.user())).await?)
+    Ok(Box::pin(session.plan_asked(request, id, desk.user())).await?)
 }
 
 /// Says which sites wait for their quiet hours, before somebody wonders why nothing happens.

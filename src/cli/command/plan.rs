@@ -164,6 +164,13 @@ pub(super) fn text(preview: &Preview, when: &When, now: Timestamp) -> String {
         crate::api::words::counted(preview.waves.len() as u64, "wave"),
         seconds(preview.expected_seconds)
     )];
+    parts.extend(preview.frozen.as_ref().map(|reason| {
+        let playbook = &preview.playbook;
+        format!(
+            "frozen today: {reason}; all the same: `cleanslate rotate {playbook} --in-freeze \
+             --reason TEXT`"
+        )
+    }));
     for (number, wave) in (1..).zip(&preview.waves) {
         for site in preview
             .sites
@@ -342,6 +349,7 @@ mod tests {
             waves: vec![vec!["fra".parse().unwrap()], vec!["nyc".parse().unwrap()]],
             sites: vec![site("fra"), site("nyc")],
             expected_seconds: 420,
+            frozen: Some("holidays (until 2026-07-02)".to_owned()),
             problems: vec!["nyc2: no answer from tcp://10.2.0.2:2375".to_owned()],
         };
         let when = When {
@@ -350,6 +358,8 @@ mod tests {
         let now = "2026-07-01T01:00:00Z".parse().unwrap();
         insta::assert_snapshot!(text(&preview, &when, now), @r"
         nightly on fleet edge: 2 sites in 2 waves, about 7m
+
+        frozen today: holidays (until 2026-07-02); all the same: `cleanslate rotate nightly --in-freeze --reason TEXT`
 
         wave 1: fra, in DNS: yes, about 3m 30s, 1m 45s of it out of DNS
           SERVICE     SCALE  DIGEST                                                 IMAGE

@@ -40,6 +40,9 @@ pub(super) struct Preview {
     pub(super) waves: Vec<Vec<SiteName>>,
     pub(super) sites: Vec<SitePreview>,
     pub(super) expected_seconds: u64,
+    /// Why a person's rotation is refused today.
+    #[serde(default)]
+    pub(super) frozen: Option<String>,
     /// What could not be asked.
     pub(super) problems: Vec<String>,
 }
@@ -119,8 +122,15 @@ pub(super) fn preview(
             .map(|site| of_site(fleet, site, plan, seen, night))
             .collect(),
         expected_seconds: between(at, night.course(&plan.outline(), at).ends).as_secs(),
+        frozen: frozen(loaded, plan, at),
         problems: problems.collect(),
     }
+}
+
+fn frozen(loaded: &Loaded, plan: &Plan, at: Timestamp) -> Option<String> {
+    let playbook = loaded.playbooks.get(&plan.playbook)?;
+    let freeze = loaded.fleet.freeze(playbook, at)?;
+    Some(format!("{} (until {})", freeze.reason, freeze.until))
 }
 
 /// Compares `plan` with the one in `file`.
@@ -418,6 +428,7 @@ mod tests {
             waves: vec![vec!["fra".parse().unwrap()]],
             sites: Vec::new(),
             expected_seconds: 60,
+            frozen: None,
             problems: Vec::new(),
         }
     }

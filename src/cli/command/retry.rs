@@ -8,6 +8,7 @@ use super::super::failure::Outcome;
 use super::super::follow::Until;
 use super::act;
 use crate::api::wire::Command;
+use crate::daemon::Session;
 use crate::model::id::SiteName;
 
 /// Begins a new rotation of the sites that the last one did not complete
@@ -18,6 +19,9 @@ pub(crate) struct Retry {
     /// Visits sites outside their quiet hours too
     #[arg(long)]
     now: bool,
+    /// Begins although `[[freeze]]` holds today
+    #[arg(long)]
+    in_freeze: bool,
     #[command(flatten)]
     because: Because,
 }
@@ -27,6 +31,7 @@ pub(crate) async fn run(desk: &Desk, args: &Retry) -> Outcome {
     let command = Command::Retry {
         reason: reason.clone(),
         now: args.now,
+        in_freeze: args.in_freeze,
     };
     let what = "retry".to_owned();
     let asked = (what, "Visit what the last rotation left?", args.because.yes);
@@ -34,8 +39,12 @@ pub(crate) async fn run(desk: &Desk, args: &Retry) -> Outcome {
         return Ok(exit);
     }
     let mut session = desk.session()?;
+    let wish = |session: &Session| session.retried(reason.clone(), args.now, args.in_freeze);
+    if let Some(mut request) = wish(&session)? {
+        session.heed_freeze(&mut request)?;
+    }
     let before = act::settle(desk, &mut session).await?;
-    let Some(mut request) = session.retried(reason, args.now)? else {
+    let Some(mut request) = wish(&session)? else {
         desk.output
             .progress("the last rotation completed every site: nothing to retry");
         return Ok(before);

@@ -27,6 +27,7 @@ Examples:
   cleanslate rotate urgent --site nyc        one site, by another playbook
   cleanslate rotate --dry-run                tonight's rotation, told in advance
   cleanslate rotate --site sin --now         although it is noon in Singapore
+  cleanslate rotate urgent --in-freeze --reason \"a hole in openssl\"
   cleanslate plan --out night.json && cleanslate rotate --plan night.json --yes
   cleanslate rotate --json | jq .event       for programs: one object a line")]
 pub(crate) struct Rotate {
@@ -46,6 +47,12 @@ pub(crate) struct Rotate {
     /// Visits sites outside their quiet hours too
     #[arg(long)]
     now: bool,
+    /// Begins although `[[freeze]]` holds today
+    #[arg(long, requires = "reason")]
+    in_freeze: bool,
+    /// Why; it is kept in the journal
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// How long to wait while another coordinator holds the marker [default: 35m, 0s on a
     /// terminal]
     #[arg(long, value_name = "TIME")]
@@ -71,9 +78,10 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
     let command = Command::Rotate {
         playbook: args.playbook.clone(),
         sites: args.site.clone(),
-        reason: None,
+        reason: args.reason.clone(),
         wait: act::patience(desk, args.wait),
         now: args.now,
+        in_freeze: args.in_freeze,
     };
     if args.plan.is_none() {
         let what = format!("rotate {}", args.playbook);
@@ -88,8 +96,10 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
     if session.continues(&args.playbook, &Mode::Rotate) {
         return resume(desk, &mut session, args).await;
     }
+    let mut request = act::request(&command)?;
+    session.heed_freeze(&mut request)?;
     let before = act::settle(desk, &mut session).await?;
-    let plan = act::planned(desk, &session, act::request(&command)?).await?;
+    let plan = act::planned(desk, &session, request).await?;
     if let Some(file) = &args.plan {
         preview::refuse_if_changed(desk, &session, &plan, file).await?;
     }

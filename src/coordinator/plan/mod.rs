@@ -88,6 +88,9 @@ pub struct Options {
     /// A rotation visits its sites outside their quiet hours too.
     #[serde(default)]
     pub any_hour: bool,
+    /// Why there is a freeze that a person set aside.
+    #[serde(default)]
+    pub in_freeze: Option<String>,
 }
 
 /// What a rotation does to the kept services of the sites it visits.

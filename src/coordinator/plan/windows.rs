@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::sites::by_channel_then_name;
 use super::{Mode, Wish};
@@ -85,8 +84,7 @@ fn windows(
     sites: &[SiteName],
     at: Timestamp,
 ) -> BTreeMap<SiteName, Window> {
-    let schedule = playbook.schedule.as_ref();
-    let zone = schedule.map_or(TimeZone::UTC, |schedule| schedule.cron.zone().clone());
+    let zone = playbook.zone();
     let of_site = |site: &SiteName| {
         let quiet = fleet.sites.get(site)?.quiet.as_ref()?;
         Some((site.clone(), quiet.window(&zone, at)?))

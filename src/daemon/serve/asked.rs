@@ -32,7 +32,11 @@ pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
         Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {
             Meant::Nothing(control::none_runs())
         }
-        Wanted::Retry { reason, now } => match session.retried(reason.clone(), *now) {
+        Wanted::Retry {
+            reason,
+            now,
+            in_freeze,
+        } => match session.retried(reason.clone(), *now, *in_freeze) {
             Ok(Some(request)) => Meant::Begin(Box::new(request)),
             Ok(None) => nothing("the last rotation completed every site"),
             Err(error) => match problem_of(error) {

@@ -208,14 +208,19 @@ impl Herald {
 /// How much an event matters; `None`: it is a step on the way to one that does.
 fn severity(public: &Public) -> Option<Severity> {
     match public {
-        Public::RotationPlanned { .. }
+        Public::RotationPlanned {
+            in_freeze: None, ..
+        }
         | Public::VisitCompleted { .. }
         | Public::TagMoved { .. }
         | Public::RotationResumed {
             after: Interruption::Pause,
         } => Some(Severity::Info),
         Public::RotationCompleted { skipped, .. } if skipped.is_empty() => Some(Severity::Info),
-        Public::RotationCompleted { .. }
+        Public::RotationPlanned {
+            in_freeze: Some(_), ..
+        }
+        | Public::RotationCompleted { .. }
         | Public::SiteSkipped { .. }
         | Public::PutBack { .. }
         | Public::Retrying { .. }

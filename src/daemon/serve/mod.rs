@@ -453,10 +453,14 @@ impl Server {
             asked::Meant::Begin(request) => {
                 let now = self.session.clock().now().wall;
                 let id = rotation_id(request.name(), now);
-                match Box::pin(self.session.plan(*request, id, actor.user)).await {
+                match Box::pin(self.session.plan_asked(*request, id, actor.user)).await {
                     Ok(plan) => {
                         self.control.promise(answer);
                         self.drive(Work::Begin(Box::new(plan))).await.map(drop)
+                    }
+                    Err(RunError::Rule(refusal)) => {
+                        drop(answer.send(control::ruled_out(&refusal)));
+                        Ok(())
                     }
                     Err(error) => {
                         let problem = problem_of(error)?;
@@ -624,6 +628,7 @@ impl Server {
 fn problem_of(error: RunError) -> Result<Problem, RunError> {
     match error {
         RunError::Refused(problem) | RunError::Unknown(problem) => Ok(problem),
+        RunError::Rule(refusal) => Ok(refusal.problem()),
         RunError::Blocked(blocked) => Ok(blocked.problem()),
         error @ (RunError::Journal(_) | RunError::Stopped) => Err(error),
     }
