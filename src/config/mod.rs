@@ -16,7 +16,7 @@ pub use load::{Loaded, Options, load, load_from};
 #[cfg(test)]
 mod right;
 #[cfg(test)]
-mod test_folder;
+pub(crate) mod test_folder;
 #[cfg(test)]
 mod wrong;
 #[cfg(test)]

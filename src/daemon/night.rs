@@ -10,12 +10,14 @@ use super::control::{self, Control};
 use super::executor::{self, Executor};
 use super::journal::{self, JournalError};
 use super::request::Request;
+use super::schedule::next_run;
 use super::status::Known;
 use super::survey::observe;
 use crate::api::asked::{Answer, Asked};
 use crate::api::public;
 use crate::api::status::LastEnd;
 use crate::api::wire::Command as Wanted;
+use crate::config::Loaded;
 use crate::coordinator::event::{Event, PauseEnd, RotationEnd, Then, VisitEnd};
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
@@ -89,6 +91,9 @@ pub(super) struct Night<'a> {
     /// Whoever owns the process wants it to end.
     pub(super) wants_to_stop: bool,
     pub(super) holder: HolderId,
+    /// The configuration as it was read last, and whether this process begins what it schedules.
+    pub(super) config: &'a Loaded,
+    pub(super) is_serving: bool,
     /// How the last visit of each site ended.
     pub(super) ends: BTreeMap<SiteName, LastEnd>,
     pub(super) coordinator: &'a mut Coordinator,
@@ -222,6 +227,7 @@ impl Night<'_> {
                     holder: Some(self.holder.clone()),
                     ends: self.ends.clone(),
                     is_live: true,
+                    next_run: next_run(self.config, self.clock.now().wall, self.is_serving),
                 };
                 control::answer_status(Arc::clone(&self.adapters), known, self.clock, answer);
                 None

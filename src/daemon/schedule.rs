@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::metrics::Runs;
+use crate::api::status::NextRun;
+use crate::config::Loaded;
 use crate::model::fleet::Freeze;
 use crate::model::id::{PlaybookName, RotationId};
 use crate::model::playbook::{Playbook, Schedule};
@@ -189,9 +191,40 @@ impl Timetable {
     }
 }
 
+/// The next run of a configuration's schedules, for people. `served`: a coordinator runs.
+pub fn next_run(config: &Loaded, now: Timestamp, served: bool) -> Option<NextRun> {
+    let table = Timetable::of(&config.playbooks, &config.fleet.freezes);
+    let run = table.next(now, 1).into_iter().next()?;
+    let schedule = table.schedules().get(&run.playbook)?;
+    let left = run.planned.duration_since(now).as_secs();
+    let frozen = table.freeze(schedule, run.planned);
+    Some(NextRun {
+        timezone: zone_name(schedule),
+        local: local(schedule, run.planned),
+        in_seconds: u64::try_from(left).unwrap_or(0),
+        frozen: frozen.map(|freeze| freeze.reason.clone()),
+        planned: run.planned,
+        playbook: run.playbook,
+        served,
+    })
+}
+
+/// `Europe/Berlin`.
+pub fn zone_name(schedule: &Schedule) -> String {
+    let zone = schedule.cron.zone();
+    zone.iana_name().unwrap_or("UTC").to_owned()
+}
+
+/// In the time of the schedule: `2026-11-22 03:00:00 CET`.
+pub fn local(schedule: &Schedule, at: Timestamp) -> String {
+    let local = at.to_zoned(schedule.cron.zone().clone());
+    local.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::test_folder::Folder;
     use crate::model::cron::Cron;
     use jiff::civil::date;
     use jiff::tz::TimeZone;
@@ -335,6 +368,34 @@ mod tests {
         assert_eq!(around("2026-12-25T02:00:00Z"), ["-", of_27]);
         assert_eq!(around(of_27), [of_27, "2026-12-28T02:00:00Z"]);
         assert_eq!(table.around(&BTreeMap::new()), BTreeMap::new());
+    }
+
+    #[test]
+    fn the_next_run_is_told_with_its_zone_how_long_it_is_and_whether_it_is_frozen() {
+        let folder = Folder::new();
+        folder.change(&[(
+            "[[probe]]",
+            "[[freeze]]\nfrom = \"2026-11-22\"\nuntil = \"2026-11-22\"\nreason = \"a move\"\n\
+             [[probe]]",
+        )]);
+        assert_eq!(
+            next_run(&folder.loaded(), at("2026-11-21T22:00:00Z"), true),
+            None
+        );
+        let schedule = "[schedule]\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Berlin\"\n";
+        folder.write("playbooks/nightly.toml", schedule);
+        let of = |now: &str| next_run(&folder.loaded(), at(now), true).unwrap();
+        let expected = NextRun {
+            playbook: "nightly".parse().unwrap(),
+            planned: at("2026-11-22T02:00:00Z"),
+            timezone: "Europe/Berlin".to_owned(),
+            local: "2026-11-22 03:00:00 CET".to_owned(),
+            in_seconds: 4 * 3600,
+            frozen: Some("a move".to_owned()),
+            served: true,
+        };
+        assert_eq!(of("2026-11-21T22:00:00Z"), expected);
+        assert_eq!(of("2026-11-22T02:00:00Z").frozen, None);
     }
 
     #[test]

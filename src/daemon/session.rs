@@ -15,8 +15,9 @@ use super::journal::{self, JournalError};
 use super::night::{Ask, Finish, Night, Notice, RunError};
 use super::past::{self, Past, ROOT};
 use super::request::Request;
-use super::schedule::Run;
+use super::schedule::{Run, next_run};
 use super::survey::{ImageSource, Observations, observe};
+use crate::api::status::NextRun;
 use crate::api::story::planned;
 use crate::config::report::Report;
 use crate::config::{self, Loaded};
@@ -90,6 +91,8 @@ pub struct Session {
     clock: Clock,
     state: State,
     owner: Occupant,
+    /// Whether this process begins what the schedules plan.
+    pub(super) is_serving: bool,
 }
 
 impl Session {
@@ -116,6 +119,7 @@ impl Session {
             clock,
             state: State::default(),
             owner: by,
+            is_serving: false,
         };
         session.state = session.recent().map_err(OpenError::Journal)?.state();
         Ok(session)
@@ -129,6 +133,11 @@ impl Session {
     /// What time it is.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// What the schedules begin next.
+    pub(super) fn next_run(&self) -> Option<NextRun> {
+        next_run(&self.config, self.clock.now().wall, self.is_serving)
     }
 
     /// The rotation whose process died, where there is one.
@@ -409,6 +418,8 @@ impl Session {
             control,
             wants_to_stop: false,
             holder,
+            config: &self.config,
+            is_serving: self.is_serving,
             ends,
             coordinator: &mut coordinator,
             store: &mut self.store,

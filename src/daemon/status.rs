@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::adapters::Adapters;
 use super::clock::Clock;
-use crate::api::status::{Engine, LastEnd, Seen, Status, status};
+use crate::api::status::{Engine, LastEnd, NextRun, Seen, Status, status};
 use crate::coordinator::effect::EngineRequest;
 use crate::coordinator::outcome::EngineOutcome;
 use crate::coordinator::state::State;
@@ -28,6 +28,8 @@ pub struct Known {
     pub ends: BTreeMap<SiteName, LastEnd>,
     /// Whether a process runs the machine.
     pub is_live: bool,
+    /// What the schedules begin next.
+    pub next_run: Option<NextRun>,
 }
 
 /// Looks, and puts together what was seen and what is known.
@@ -35,7 +37,7 @@ pub async fn look(adapters: &Adapters, known: &Known, clock: Clock) -> Status {
     let zone = timeout(WITHIN, adapters.dns.read_primary());
     let (zone, engines) = join(zone, engines(adapters)).await;
     let view = zone.ok().and_then(Result::ok);
-    status(&Seen {
+    let status = status(&Seen {
         fleet: adapters.fleet(),
         state: known.state.as_ref(),
         view: view.as_ref(),
@@ -44,7 +46,11 @@ pub async fn look(adapters: &Adapters, known: &Known, clock: Clock) -> Status {
         holder: known.holder.as_ref(),
         is_live: known.is_live,
         now: clock.now(),
-    })
+    });
+    Status {
+        next_run: known.next_run.clone(),
+        ..status
+    }
 }
 
 async fn engines(adapters: &Adapters) -> BTreeMap<(SiteName, HostName), Engine> {

@@ -21,6 +21,24 @@ pub struct Status {
     pub sites: Vec<SiteStatus>,
     /// What could not be asked, in words.
     pub unknown: Vec<String>,
+    /// What the schedules begin next; null: nothing runs by itself.
+    #[serde(default)]
+    pub next_run: Option<NextRun>,
+}
+
+/// The next run of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextRun {
+    pub playbook: PlaybookName,
+    pub planned: Timestamp,
+    pub timezone: String,
+    /// The same in the time of the schedule, `2026-11-22 03:00:00 CET`.
+    pub local: String,
+    pub in_seconds: u64,
+    /// Why it does not begin.
+    pub frozen: Option<String>,
+    /// Whether a coordinator runs that begins it.
+    pub served: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -76,6 +76,7 @@ pub fn status(seen: &Seen<'_>) -> Status {
         marker: marker.as_ref().map(marker_status),
         sites,
         unknown,
+        next_run: None,
     }
 }
 

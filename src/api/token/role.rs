@@ -70,6 +70,12 @@ impl Right {
             | Command::Restore {
                 unverified: true, ..
             }
+            | Command::Rotate {
+                in_freeze: true, ..
+            }
+            | Command::Retry {
+                in_freeze: true, ..
+            }
             | Command::TakeOver { .. }
             | Command::Recover { .. } => Right::Force,
             Command::Rebuild(rebuild) if rebuild.below_floor => Right::Force,

@@ -14,7 +14,7 @@ use super::super::memory::Memory;
 use crate::api::when::{When, between, span};
 use crate::config::Loaded;
 use crate::coordinator::plan::{Course, outline};
-use crate::daemon::schedule::{Run, Timetable};
+use crate::daemon::schedule::{Run, Timetable, local, zone_name};
 use crate::model::id::{PlaybookName, SiteName};
 use crate::model::playbook::Schedule;
 
@@ -125,16 +125,6 @@ fn obstacles(schedule: &Schedule, run: &Run, course: &Course) -> Vec<String> {
         why.push("the next run is planned before it ends".to_owned());
     }
     why
-}
-
-fn zone_name(schedule: &Schedule) -> String {
-    let zone = schedule.cron.zone();
-    zone.iana_name().unwrap_or("UTC").to_owned()
-}
-
-fn local(schedule: &Schedule, at: Timestamp) -> String {
-    let local = at.to_zoned(schedule.cron.zone().clone());
-    local.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 fn told(runs: &[Entry], when: &When, now: Timestamp) -> String {

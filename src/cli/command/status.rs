@@ -11,11 +11,12 @@ use super::super::failure::{Failure, Outcome};
 use super::super::grid::grid;
 use super::super::memory::Memory;
 use crate::api::client::{ClientError, Watch};
-use crate::api::status::{InDns, RotationState, SiteStatus, Status};
+use crate::api::status::{InDns, NextRun, RotationState, SiteStatus, Status};
 use crate::api::when::When;
 use crate::api::wire::{Command, Reply};
 use crate::config::Loaded;
 use crate::daemon;
+use crate::daemon::schedule::next_run;
 use crate::daemon::status::Known;
 
 /// Nobody who asks for the status waits longer for one answer.
@@ -98,8 +99,13 @@ async fn look(desk: &Desk, here: Option<&Loaded>) -> Result<Status, Failure> {
             ends: memory.ends()?,
             holder: Some(memory.holder),
             is_live: false,
+            next_run: None,
         },
         None => Known::default(),
+    };
+    let known = Known {
+        next_run: next_run(loaded, desk.clock.now().wall, false),
+        ..known
     };
     let adapters = desk.adapters(&loaded.fleet)?;
     Ok(daemon::status::look(&adapters, &known, desk.clock).await)
@@ -122,7 +128,11 @@ async fn from_coordinator(desk: &Desk, here: Option<&Loaded>) -> Result<Option<S
 }
 
 fn text(status: &Status, when: &When, now: Timestamp) -> String {
-    let mut parts = vec![head(status, when, now), sites(status, when, now)];
+    let mut head = head(status, when, now);
+    if let Some(run) = &status.next_run {
+        head = format!("{head}\n{}", planned(run, when, now));
+    }
+    let mut parts = vec![head, sites(status, when, now)];
     parts.extend(
         status
             .unknown
@@ -176,6 +186,24 @@ fn head(status: &Status, when: &When, now: Timestamp) -> String {
         },
     };
     format!("fleet {}: {rotation}; {marker}", status.fleet)
+}
+
+/// `next run: nightly 02:00:00 UTC (in 4h), 2026-11-22 03:00:00 CET Europe/Berlin`.
+fn planned(run: &NextRun, when: &When, now: Timestamp) -> String {
+    let at = when.ahead(run.planned, now);
+    let frozen = run.frozen.as_ref();
+    let frozen = frozen.map_or(String::new(), |reason| format!("; frozen: {reason}"));
+    let served = match run.served {
+        true => "",
+        false => "; no `cleanslate serve` is here to begin it",
+    };
+    let NextRun {
+        playbook,
+        local,
+        timezone,
+        ..
+    } = run;
+    format!("next run: {playbook} {at}, {local} {timezone}{frozen}{served}")
 }
 
 fn sites(status: &Status, when: &When, now: Timestamp) -> String {
@@ -276,7 +304,7 @@ mod tests {
         let holder = "holder-a".parse().unwrap();
         let mut engines = BTreeMap::new();
         engines.insert((site("nyc"), "nyc1".parse().unwrap()), Engine::Down);
-        let status = status(&Seen {
+        let seen = status(&Seen {
             fleet: &fleet,
             state: Some(machine.state()),
             view: Some(&world.view),
@@ -286,12 +314,26 @@ mod tests {
             is_live: true,
             now: world.time(),
         });
+        let run = NextRun {
+            playbook: "nightly".parse().unwrap(),
+            planned: "2027-01-16T02:00:00Z".parse().unwrap(),
+            timezone: "Europe/Berlin".to_owned(),
+            local: "2027-01-16 03:00:00 CET".to_owned(),
+            in_seconds: 64_793,
+            frozen: Some("holidays".to_owned()),
+            served: false,
+        };
+        let status = Status {
+            next_run: Some(run),
+            ..seen
+        };
         let when = When {
             zone: TimeZone::UTC,
         };
         let now = world.time().wall + jiff::SignedDuration::from_secs(7);
         insta::assert_snapshot!(text(&status, &when, now), @r"
         fleet edge: nightly-1 running, begun 08:00:00 UTC (7s ago) by test; 0 visited, 2 left; marker held by holder-a, epoch 1
+        next run: nightly 2027-01-16 02:00:00 UTC (in 17h 59m), 2027-01-16 03:00:00 CET Europe/Berlin; frozen: holidays; no `cleanslate serve` is here to begin it
 
         SITE  STATE           IN DNS  RUNS  ENGINES           SINCE                  UNTIL                  WHY
         fra   draining        no            ?                 08:00:00 UTC (7s ago)  08:00:30 UTC (in 23s)  waiting for resolvers to forget its addresses

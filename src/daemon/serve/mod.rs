@@ -123,6 +123,7 @@ impl Server {
         let now = session.clock().now().wall;
         let table = Timetable::of(&session.config.playbooks, &session.config.fleet.freezes);
         let clockwork = Clockwork::new(table, &mut session.store, now);
+        session.is_serving = true;
         let clockwork = clockwork.map_err(JournalError::Store)?;
         let measuring = Measuring::start(&session, &mut control)?;
         measuring.plan(&clockwork);
@@ -479,6 +480,7 @@ impl Server {
             holder: Some(store.holder().map_err(JournalError::Store)?),
             ends: past::last_ends(store)?,
             is_live: true,
+            next_run: self.session.next_run(),
         };
         let (adapters, clock) = (self.session.adapters.clone(), self.session.clock());
         control::answer_status(adapters, known, clock, answer);
