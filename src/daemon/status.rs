@@ -37,7 +37,7 @@ pub async fn look(adapters: &Adapters, known: &Known, clock: Clock) -> Status {
     let zone = timeout(WITHIN, adapters.dns.read_primary());
     let (zone, engines) = join(zone, engines(adapters)).await;
     let view = zone.ok().and_then(Result::ok);
-    let status = status(&Seen {
+    let mut status = status(&Seen {
         fleet: adapters.fleet(),
         state: known.state.as_ref(),
         view: view.as_ref(),
@@ -47,6 +47,9 @@ pub async fn look(adapters: &Adapters, known: &Known, clock: Clock) -> Status {
         is_live: known.is_live,
         now: clock.now(),
     });
+    for site in &mut status.sites {
+        site.traffic = adapters.rate(&site.name);
+    }
     Status {
         next_run: known.next_run.clone(),
         ..status

@@ -100,6 +100,18 @@ impl Container {
         )
     }
 
+    /// Since when it runs, where it does and the engine tells.
+    pub fn runs_since(&self) -> Option<Timestamp> {
+        match self.state {
+            ContainerState::Running { since, .. } => since,
+            ContainerState::Created
+            | ContainerState::Restarting
+            | ContainerState::Paused
+            | ContainerState::Exited { .. }
+            | ContainerState::Dead => None,
+        }
+    }
+
     /// Whether it is running, whatever its health.
     pub fn is_running(&self) -> bool {
         matches!(

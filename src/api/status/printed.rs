@@ -9,7 +9,7 @@ use crate::model::id::{
 };
 
 /// The whole status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     pub v: u8,
     pub fleet: FleetName,
@@ -92,7 +92,7 @@ pub struct Next {
     pub command: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SiteStatus {
     pub name: SiteName,
     pub channel: Channel,
@@ -103,11 +103,19 @@ pub struct SiteStatus {
     /// What runs, by service (`PROJECT/SERVICE` where the site runs several projects); what last
     /// passed here where its engines were not asked.
     pub digests: BTreeMap<String, String>,
+    /// Since when its containers run, as the one that runs longest tells it; kept ones apart. Null
+    /// where its engines were not asked.
+    #[serde(default)]
+    pub runs_since: Option<Timestamp>,
     pub hosts: Vec<HostStatus>,
     pub step: Option<String>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub why: Option<String>,
+    /// Packets a second into its published containers, the mean of the last seconds. Null where
+    /// they are not measured, as they are while it is visited.
+    #[serde(default)]
+    pub traffic: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

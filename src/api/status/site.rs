@@ -10,6 +10,7 @@ use crate::coordinator::safety::{Presence, presence};
 use crate::coordinator::view::Step;
 use crate::model::fleet::{Host, Site};
 use crate::model::id::SiteName;
+use crate::model::inventory::{Container, Role};
 use crate::model::marker::Marker;
 use crate::model::time::Mono;
 
@@ -29,6 +30,7 @@ impl Seen<'_> {
             in_dns,
             cordoned: marker.is_some_and(|marker| marker.cordon.contains(name)),
             digests: self.digests(site),
+            runs_since: self.runs_since(site),
             hosts: self.hosts(site),
             step: visit.map(|visit| visit.stage.step().as_str().to_owned()),
             since: visit.map_or_else(
@@ -42,6 +44,8 @@ impl Seen<'_> {
             why: waiting
                 .map(|waiting| format!("waiting for {}", waiting.why))
                 .or_else(|| self.why_at_rest(name, state)),
+            // Whoever measures knows it.
+            traffic: None,
         }
     }
 
@@ -174,6 +178,20 @@ impl Seen<'_> {
             }
         }
         digests
+    }
+
+    fn runs_since(&self, site: &Site) -> Option<Timestamp> {
+        let engines = site
+            .hosts
+            .iter()
+            .filter_map(|host| self.engines.get(&(site.name.clone(), host.name.clone())));
+        let inventories = engines.filter_map(|engine| match engine {
+            Engine::Up(inventory) => Some(inventory),
+            Engine::Down => None,
+        });
+        let containers = inventories.flat_map(|inventory| &inventory.containers);
+        let recreated = containers.filter(|container| container.role == Role::Recreated);
+        recreated.filter_map(Container::runs_since).min()
     }
 
     fn hosts(&self, site: &Site) -> Vec<HostStatus> {

@@ -25,6 +25,7 @@ fn a_draining_site_says_why_it_waits_since_when_and_until_when() {
       "digests": {
         "web": "sha256:0101010101010101010101010101010101010101010101010101010101010101"
       },
+      "runs_since": null,
       "hosts": [
         {
           "name": "fra1",
@@ -34,7 +35,8 @@ fn a_draining_site_says_why_it_waits_since_when_and_until_when() {
       "step": "drain",
       "since": "2027-01-15T08:00:00.055Z",
       "until": "2027-01-15T08:00:30.055Z",
-      "why": "waiting for resolvers to forget its addresses"
+      "why": "waiting for resolvers to forget its addresses",
+      "traffic": null
     }
     "#);
     let rotation = status.rotation.unwrap();
