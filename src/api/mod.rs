@@ -6,6 +6,7 @@ pub mod history;
 pub mod http;
 pub mod metrics;
 pub mod narrate;
+pub(crate) mod page;
 pub mod public;
 pub mod report;
 pub mod socket;

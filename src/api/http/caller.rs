@@ -5,21 +5,26 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use jiff::Timestamp;
 
 use super::connections::Spoken;
 use super::front::Front;
 use super::problem::Problem;
 use crate::api::actor::Actor;
-use crate::api::token::{Right, Role};
+use crate::api::page::Ticket;
+use crate::api::token::{Entry, Right, Role};
 
 /// Who is at the other end of a connection, as far as the connection tells.
 #[derive(Clone, Debug)]
-pub(super) enum Peer {
+pub(in crate::api) enum Peer {
     /// The kernel says who it is, and the socket's permissions that they may.
     Local(Actor),
-    Remote(IpAddr),
+    Remote {
+        address: IpAddr,
+        /// Whether nobody on the way can read what is said.
+        is_encrypted: bool,
+    },
 }
 
 /// Whoever asks, known by name.
@@ -35,6 +40,13 @@ const SLOW: Duration = Duration::from_millis(100);
 const SLOWEST: Duration = Duration::from_secs(5);
 
 impl Caller {
+    pub(in crate::api) fn of_token(entry: &Entry) -> Caller {
+        Caller {
+            actor: Actor::of_token(&entry.name),
+            role: entry.role,
+        }
+    }
+
     /// # Errors
     /// The role is not enough.
     pub(in crate::api) fn needs(&self, right: Right) -> Result<(), Problem> {
@@ -62,16 +74,19 @@ impl FromRequestParts<Arc<Front>> for Caller {
                 actor: actor.clone(),
                 role: Role::Admin,
             },
-            Some(Peer::Remote(address)) => {
+            Some(Peer::Remote {
+                address,
+                is_encrypted,
+            }) => {
                 let address = *address;
-                match by_token(parts, front) {
+                let caller = by_session(parts, *is_encrypted, front);
+                match caller.map_or_else(|| by_token(parts, front), Ok) {
                     Ok(caller) => {
                         front.failures.forget(address);
                         caller
                     }
                     Err(problem) => {
-                        let failures = front.failures.count(address);
-                        tokio::time::sleep(penalty(failures)).await;
+                        front.slow_down(address).await;
                         return Err(problem);
                     }
                 }
@@ -85,6 +100,18 @@ impl FromRequestParts<Arc<Front>> for Caller {
     }
 }
 
+/// Whoever signed in to the page may look by what their browser keeps, and no more than look:
+/// other pages could make it send that too.
+fn by_session(parts: &Parts, is_encrypted: bool, front: &Front) -> Option<Caller> {
+    let looks = matches!(parts.method, Method::GET | Method::HEAD);
+    if !looks || parts.headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let ticket = Ticket::read(&parts.headers, is_encrypted)?;
+    let entry = front.signed_in(&ticket)?;
+    Some(Caller::of_token(&entry))
+}
+
 fn by_token(parts: &Parts, front: &Front) -> Result<Caller, Problem> {
     let header = parts.headers.get(header::AUTHORIZATION);
     let bearer = header.and_then(|value| {
@@ -94,10 +121,7 @@ fn by_token(parts: &Parts, front: &Front) -> Result<Caller, Problem> {
     let token = bearer.ok_or_else(|| unknown("no token came with it".to_owned()))?;
     let entry = front.keys.open(token, Timestamp::now());
     let entry = entry.map_err(|denied| unknown(denied.to_string()))?;
-    Ok(Caller {
-        actor: Actor::of_token(&entry.name),
-        role: entry.role,
-    })
+    Ok(Caller::of_token(&entry))
 }
 
 fn unknown(what: String) -> Problem {
@@ -108,7 +132,7 @@ fn unknown(what: String) -> Problem {
 }
 
 /// Twice as long each time.
-fn penalty(failures: u32) -> Duration {
+pub(super) fn penalty(failures: u32) -> Duration {
     let doubled = SLOW.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(SLOWEST)
 }

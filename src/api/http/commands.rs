@@ -24,7 +24,7 @@ const BODY_BYTES: usize = 64 << 10;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// What came of a command; kept for whoever asks the same again.
-pub(super) type Outcome = Result<Value, Problem>;
+pub(in crate::api) type Outcome = Result<Value, Problem>;
 
 pub(super) async fn command(
     State(front): State<Arc<Front>>,
@@ -69,7 +69,7 @@ pub(super) async fn command(
     Ok(response)
 }
 
-async fn asked(front: Arc<Front>, command: Command, actor: Actor) -> Outcome {
+pub(in crate::api) async fn asked(front: Arc<Front>, command: Command, actor: Actor) -> Outcome {
     match front.ask(command, actor).await? {
         Answer::Reply(Reply::Ok(value)) => Ok(value),
         Answer::Reply(Reply::Refused(refusal)) => Err(refusal.into()),
@@ -95,7 +95,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The body, if it comes in time and is not too long.
-pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
+pub(in crate::api) async fn whole(body: Body) -> Result<Bytes, Problem> {
     let Ok(read) = tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES)).await else {
         let why = format!("its body did not come within {} s", BODY_WITHIN.as_secs());
         return Err(Problem::unreadable(StatusCode::REQUEST_TIMEOUT, &why));

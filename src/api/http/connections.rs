@@ -16,10 +16,10 @@ pub(super) struct Limits {
 
 /// Whether somebody who may ask has asked something on a connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Spoken(Arc<AtomicBool>);
+pub(in crate::api) struct Spoken(Arc<AtomicBool>);
 
 impl Spoken {
-    pub(super) fn note(&self) {
+    pub(in crate::api) fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 

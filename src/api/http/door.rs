@@ -215,7 +215,10 @@ impl House {
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "a connection keeps the system's limits");
         }
-        let peer = Peer::Remote(from.ip());
+        let peer = Peer::Remote {
+            address: from.ip(),
+            is_encrypted: tls.is_some(),
+        };
         match tls {
             None => self.converse(place, peer, async { Ok(stream) }),
             Some(tls) => self.converse(place, peer, async move { tls.accept(stream).await }),

@@ -6,26 +6,31 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::map_response;
 use axum::routing::get;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::caller::penalty;
+use super::guarded::guarded;
 use super::problem::Problem;
 use super::repeats::Repeats;
 use super::{commands, events, pushes, queries};
 use crate::api::actor::Actor;
 use crate::api::asked::{Answer, Asked};
 use crate::api::metrics::Metrics;
-use crate::api::token::{Keys, TokenFile};
+use crate::api::page::{self, Page, Ticket};
+use crate::api::token::{Entry, Keys, TokenFile};
 use crate::api::wire::Command;
 
 /// One for all doors of a coordinator.
 #[derive(Debug)]
 pub struct Front {
     asked: mpsc::Sender<Asked>,
-    pub(super) keys: Keys,
-    pub(super) failures: Failures,
-    pub(super) repeats: Repeats,
+    pub(in crate::api) keys: Keys,
+    pub(in crate::api) failures: Failures,
+    pub(in crate::api) repeats: Repeats,
+    pub(in crate::api) page: Page,
     /// Of a process that serves.
     metrics: OnceLock<Arc<Metrics>>,
 }
@@ -39,6 +44,7 @@ impl Front {
             failures: Failures::default(),
             repeats: Repeats::default(),
             metrics: OnceLock::new(),
+            page: Page::default(),
         })
     }
 
@@ -70,8 +76,10 @@ impl Front {
                 axum::routing::post(pushes::by_registry),
             )
             .route("/v1/{command}", axum::routing::post(commands::command))
+            .merge(page::routes())
             .fallback(nothing_there)
             .method_not_allowed_fallback(not_so)
+            .layer(map_response(guarded))
             .with_state(self)
     }
 
@@ -79,7 +87,11 @@ impl Front {
     ///
     /// # Errors
     /// The coordinator is ending.
-    pub(super) async fn ask(&self, command: Command, actor: Actor) -> Result<Answer, Problem> {
+    pub(in crate::api) async fn ask(
+        &self,
+        command: Command,
+        actor: Actor,
+    ) -> Result<Answer, Problem> {
         let (answer, answered) = oneshot::channel();
         let question = Asked {
             command,
@@ -89,6 +101,17 @@ impl Front {
         let sent = self.asked.send(question).await;
         sent.map_err(|_| Problem::ending())?;
         answered.await.map_err(|_| Problem::ending())
+    }
+
+    /// Whose ticket this is, if they signed in and their token still opens.
+    pub(in crate::api) fn signed_in(&self, ticket: &Ticket) -> Option<Entry> {
+        self.page.sessions.of(ticket, &self.keys, Timestamp::now())
+    }
+
+    /// Whoever came with a wrong token waits, longer each time; nobody else does.
+    pub(in crate::api) async fn slow_down(&self, address: IpAddr) {
+        let failures = self.failures.count(address);
+        tokio::time::sleep(penalty(failures)).await;
     }
 
     /// Nobody answers any more.
@@ -110,7 +133,7 @@ async fn not_so() -> Problem {
 
 /// How often each address came with a wrong token since it last had a right one.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Mutex<BTreeMap<IpAddr, u32>>);
+pub(in crate::api) struct Failures(Mutex<BTreeMap<IpAddr, u32>>);
 
 /// So many addresses are remembered.
 const ADDRESSES: usize = 4096;
@@ -126,7 +149,7 @@ impl Failures {
         *count
     }
 
-    pub(super) fn forget(&self, address: IpAddr) {
+    pub(in crate::api) fn forget(&self, address: IpAddr) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.remove(&address);
     }

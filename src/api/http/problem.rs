@@ -30,7 +30,7 @@ pub(in crate::api) struct Body {
 pub(in crate::api) const MEDIA_TYPE: &str = "application/problem+json";
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, rule: &str, what: String, cure: &str) -> Problem {
+    pub(in crate::api) fn new(status: StatusCode, rule: &str, what: String, cure: &str) -> Problem {
         Problem {
             status,
             refusal: Refusal {
@@ -54,7 +54,7 @@ impl Problem {
     }
 
     /// Nobody is there to answer any more.
-    pub(super) fn ending() -> Problem {
+    pub(in crate::api) fn ending() -> Problem {
         let what = "the coordinator is ending and takes no requests".to_owned();
         let cure = "try again once it has started anew";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ending", what, cure)

@@ -22,17 +22,17 @@ const KEPT: usize = 1024;
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What came with a request.
-pub(super) struct Key(String);
+pub(in crate::api) struct Key(String);
 
 /// A key, whose it is, and what was asked with it.
-pub(super) struct Repeat {
+pub(in crate::api) struct Repeat {
     key: String,
     asked: [u8; 32],
 }
 
 /// The requests of the last day that came with a key.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(Mutex<BTreeMap<String, Made>>);
+pub(in crate::api) struct Repeats(Mutex<BTreeMap<String, Made>>);
 
 #[derive(Debug)]
 struct Made {
@@ -45,7 +45,7 @@ struct Made {
 impl Key {
     /// # Errors
     /// It is empty, very long, or nothing that can be printed.
-    pub(super) fn read(value: &HeaderValue) -> Result<Key, Problem> {
+    pub(in crate::api) fn read(value: &HeaderValue) -> Result<Key, Problem> {
         let text = value.to_str().unwrap_or("");
         if (1..=255).contains(&text.len()) {
             return Ok(Key(text.to_owned()));
@@ -55,7 +55,7 @@ impl Key {
     }
 
     /// Two users may choose the same key.
-    pub(super) fn of(self, user: &str, name: &str, body: &[u8]) -> Repeat {
+    pub(in crate::api) fn of(self, user: &str, name: &str, body: &[u8]) -> Repeat {
         let mut hash = Sha256::new();
         hash.update(name);
         hash.update([0]);
@@ -73,7 +73,7 @@ impl Repeats {
     ///
     /// # Errors
     /// The key was used for something else.
-    pub(super) async fn once<F>(
+    pub(in crate::api) async fn once<F>(
         &self,
         repeat: Repeat,
         ask: impl FnOnce() -> F,

@@ -3,4 +3,4 @@ mod described;
 mod flood;
 mod net;
 mod socket;
-mod stage;
+pub(in crate::api) mod stage;

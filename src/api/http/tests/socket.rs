@@ -255,3 +255,20 @@ async fn the_same_request_with_the_same_key_is_done_once() {
     let body = |said: &str| said.split_once("\r\n\r\n").unwrap().1.to_owned();
     assert_eq!(body(&first), body(&second), "process and all");
 }
+
+/// A socket may be forwarded to a port, and a page of somebody else's be made to ask there under a
+/// name of its own.
+#[tokio::test]
+async fn over_the_socket_the_page_answers_to_this_machine_only() {
+    let stage = Stage::new();
+    stage.open_socket().await;
+    let ask = async |host: &str, path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stage.raw(request.as_bytes()).await
+    };
+    let said = ask("evil.example:8080", "/ask/nothing").await;
+    assert!(said.starts_with("HTTP/1.1 421"), "{said}");
+    // Nobody signs in here.
+    let said = ask("localhost:8080", "/ask/nothing").await;
+    assert!(said.starts_with("HTTP/1.1 404"), "{said}");
+}

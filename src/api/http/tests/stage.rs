@@ -86,7 +86,7 @@ impl Stage {
 }
 
 /// The same over TCP.
-pub(super) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+pub(in crate::api) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _is_all_sent = stream.write_all(bytes).await.is_ok();
     let mut said = Vec::new();

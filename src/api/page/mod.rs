@@ -1,0 +1,21 @@
+//! The page at `/`: where everything stands, and what can be done about it, for people. It shows
+//! what the coordinator says and nothing of its own.
+mod answer;
+mod asking;
+mod board;
+mod entry;
+mod files;
+mod moment;
+mod night;
+mod past;
+mod report;
+mod routes;
+mod show;
+mod site;
+
+pub(super) use board::Board;
+pub(in crate::api) use entry::{Sessions, Ticket};
+pub(super) use routes::{Page, routes};
+
+#[cfg(test)]
+mod tests;
