@@ -125,6 +125,7 @@ fn the_shipped_example_holds_with_its_optional_keys() {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     folder.write("api.pem", pair.cert.pem());
     folder.write("api.key", pair.signing_key.serialize_pem());
+    folder.write("slack.token", "xoxb-1\n");
     folder.write("internal-ca.pem", "-----BEGIN CERTIFICATE-----\n");
     folder.write("playbooks/own.toml", "");
     let mut options = folder.options();
@@ -144,6 +145,11 @@ fn the_shipped_example_holds_with_its_optional_keys() {
             let api = loaded.fleet.api.unwrap();
             assert!(api.address.ip().is_loopback() && api.tls.is_some());
             assert!(!format!("{api:?}").contains("PRIVATE"));
+            let bot = &loaded.fleet.notifies[1];
+            let url = bot.url.reveal_text();
+            assert_eq!(url, "https://slack.com/api/chat.postMessage");
+            assert_eq!(bot.waiting, Duration::from_secs(900));
+            assert!(!format!("{bot:?}").contains("xoxb"));
         }
         Err(report) => panic!("{report}"),
     }

@@ -787,7 +787,7 @@ fn whoever_is_told_has_a_name_an_address_and_sites_that_there_are() {
       --> site.toml:15:10
        |
     15 | format = "slak"
-       |          ^^^^^^ expected "json" or "slack"
+       |          ^^^^^^ expected "json" or "slack" or "slack_api"
        |
        = help: did you mean "slack"?
     "#);
@@ -833,6 +833,79 @@ fn whoever_is_told_has_a_name_an_address_and_sites_that_there_are() {
        |             ^^^^^^^
        |
        = help: use one of: master
+    "#);
+}
+
+#[test]
+fn a_bot_has_a_token_a_channel_and_a_template_that_says_something() {
+    let notify = "[[notify]]\nname = \"bot\"\nformat = \"slack_api\"\n\
+                  template = \"{sit}: {text}\"\nwaiting = 5\n\
+                  [[notify]]\nname = \"chat\"\nurl = { file = \"tsig.key\" }\nchannel = \"#x\"\n\
+                  template = \"it happened\"\n\n[[probe]]";
+    let shown = refused(&[("[[probe]]", notify)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: [notify][0] lacks "token"
+      --> site.toml:12:1
+       |
+    12 | [[notify]]
+       | ^^^^^^^^^^
+       |
+       = help: add token = { file = "slack.token" }
+
+    error: [notify][0] lacks "channel"
+      --> site.toml:12:1
+       |
+    12 | [[notify]]
+       | ^^^^^^^^^^
+       |
+       = help: add channel = "#nights"
+
+    error: the template has no field {sit}
+      --> site.toml:15:12
+       |
+    15 | template = "{sit}: {text}"
+       |            ^^^^^^^^^^^^^^^
+       |
+       = help: did you mean "site"?
+
+    error: [notify][0].waiting lacks its unit
+      --> site.toml:16:11
+       |
+    16 | waiting = 5
+       |           ^ expected a duration, like "30s" or "5m"
+       |
+       = help: write "5s" for seconds, "5m" for minutes
+
+    error: channel is for format = "slack_api"
+      --> site.toml:20:1
+       |
+    20 | channel = "#x"
+       | ^^^^^^^
+       |
+       = help: a webhook's url says where it posts: leave it out
+
+    error: the template says nothing of what happened
+      --> site.toml:21:12
+       |
+    21 | template = "it happened"
+       |            ^^^^^^^^^^^^^
+       |
+       = help: add {text}
+    "#);
+    let folder = Folder::new();
+    folder.write("chat.url", "http://chat.example.com/hook");
+    folder.write("slack.token", "xoxb-1");
+    let notify = "[[notify]]\nname = \"bot\"\nformat = \"slack_api\"\nchannel = \"#x\"\n\
+                  token = { file = \"slack.token\" }\nurl = { file = \"chat.url\" }\n\n[[probe]]";
+    folder.change(&[("[[probe]]", notify)]);
+    insta::assert_snapshot!(shown_by(&folder), @r#"
+    error: the url of [[notify]] "bot" is http
+      --> site.toml:13:8
+       |
+    13 | name = "bot"
+       |        ^^^^^
+       |
+       = help: a bot's token goes along: write https://…, or leave url out for Slack's
     "#);
 }
 

@@ -14,14 +14,17 @@ use super::status::{Known, look};
 use crate::api::asked::{Answer, Asked, Heard};
 use crate::api::http::Front;
 use crate::api::metrics::{Fact, Metrics};
+use crate::api::narrate::Beat;
 use crate::api::socket::Socket;
 use crate::api::story::{Story, Storyteller};
 use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::safety;
+use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::RotationId;
 use crate::model::image::ImageRef;
+use crate::model::time::{Mono, Now};
 use crate::store::Occupant;
 
 /// So many event lines wait for a watcher before it is let go.
@@ -42,6 +45,7 @@ pub struct Control {
     teller: Storyteller,
     /// Of a process that serves.
     metrics: Option<Arc<Metrics>>,
+    beat: Beat,
 }
 
 impl Control {
@@ -68,6 +72,7 @@ impl Control {
             lines,
             teller: Storyteller::default(),
             metrics: None,
+            beat: Beat::default(),
             waits: None,
             owner,
         }
@@ -126,7 +131,7 @@ impl Control {
     }
 
     /// Tells watchers what happened, and measures it.
-    pub(super) fn tell(&mut self, fleet: &Fleet, notice: &Notice) {
+    pub(super) fn tell(&mut self, fleet: &Fleet, notice: &Notice, now: Mono) {
         let Notice {
             event,
             before,
@@ -136,6 +141,7 @@ impl Control {
         } = notice;
         let line = self.teller.tell(fleet, event, before, after, *at);
         if let Some(line) = line {
+            self.beat.said(line, now);
             // Nobody watches: nothing is lost.
             drop(self.lines.send(Arc::from(line.json())));
         }
@@ -148,6 +154,17 @@ impl Control {
                 line,
             };
             metrics.see(fleet, &fact);
+        }
+    }
+
+    /// Tells watchers what is waited for, once a minute; asked about once a second.
+    pub(super) fn tell_waits(&mut self, state: &State, now: Now) {
+        if self.lines.receiver_count() == 0 {
+            return;
+        }
+        let waits = self.teller.narrator().waits(state, now);
+        for line in self.beat.due(waits, now.mono) {
+            drop(self.lines.send(Arc::from(line.json())));
         }
     }
 
@@ -273,7 +290,12 @@ pub(super) fn reply(result: Result<(), Problem>) -> Answer {
 /// The answer to what a rule forbids.
 pub(super) fn ruled_out(refusal: &safety::Refusal) -> Answer {
     let exit = if refusal.is_transient { 5 } else { 4 };
-    Answer::Reply(refused(&refusal.rule, &refusal.problem().what, &refusal.cure, exit))
+    Answer::Reply(refused(
+        &refusal.rule,
+        &refusal.problem().what,
+        &refusal.cure,
+        exit,
+    ))
 }
 
 /// The answer to what is about a rotation that runs, where none does.
@@ -293,4 +315,54 @@ pub(super) fn refused(rule: &str, what: &str, cure: &str, exit: u8) -> Reply {
         cure: cure.to_owned(),
         exit,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::plan::{Mode, Options};
+    use crate::coordinator::tests::world::World;
+
+    #[tokio::test]
+    async fn whoever_watches_hears_once_a_minute_what_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Occupant {
+            pid: 1,
+            user: "test".to_owned(),
+            command: "serve".to_owned(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let mut control = Control::listen(folder.path().join("control.sock"), owner).await;
+        let mut world = World::new();
+        let mut machine = world.coordinator();
+        let plan = world.plan(Mode::Rotate, None, Options::default());
+        world.begin(&mut machine, plan);
+        let waits = |machine: &crate::coordinator::machine::Coordinator| {
+            let site = crate::coordinator::tests::world::site("fra");
+            let waiting = machine.state().site_waits(&site);
+            waiting.is_some_and(|waiting| waiting.until.is_some())
+        };
+        while !waits(&machine) {
+            assert!(world.step(&mut machine));
+        }
+        let at = |seconds: u64| Now {
+            mono: Mono(world.time().mono.0 + seconds * 1000),
+            ..world.time()
+        };
+        control.tell_waits(machine.state(), at(0));
+        let mut lines = control.lines();
+        for second in 0..=121 {
+            control.tell_waits(machine.state(), at(second));
+        }
+        let mut heard = Vec::new();
+        while let Ok(line) = lines.try_recv() {
+            heard.push(serde_json::from_str::<serde_json::Value>(&line).unwrap());
+        }
+        let told: Vec<_> = heard
+            .iter()
+            .map(|line| (&line["event"], &line["site"]))
+            .collect();
+        let waiting = (&serde_json::json!("waiting"), &serde_json::json!("fra"));
+        assert_eq!(told, [waiting; 2]);
+    }
 }

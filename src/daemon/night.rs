@@ -1,8 +1,10 @@
 //! Drives one rotation to its end: one select, one input at a time, one synchronous handler.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::adapters::Adapters;
 use super::clock::Clock;
@@ -82,6 +84,9 @@ pub enum RunError {
     Blocked(crate::coordinator::plan::Blocked),
 }
 
+/// How often it is seen whether a wait is to be told.
+const TICK: Duration = Duration::from_secs(1);
+
 /// What others asked is ready to be told to the machine.
 type Asks = mpsc::Receiver<Ask>;
 
@@ -120,6 +125,8 @@ impl Night<'_> {
         if let Some(rotation) = &self.coordinator.state().rotation {
             self.control.keep_promise(Ok(rotation.plan.id.clone()));
         }
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if let Some(finish) = finished(self.coordinator.state()) {
                 self.keep_story(&finish.rotation)?;
@@ -146,6 +153,9 @@ impl Night<'_> {
                 Some(ask) = queued.recv() => self.take(ask, &mut executor, &moves)?,
                 Some(moved) = moved.recv() => {
                     drop(self.tell(&Input::TagsMoved { moved }, &mut executor, &moves)?);
+                }
+                _ = ticks.tick() => {
+                    self.control.tell_waits(self.coordinator.state(), self.clock.now());
                 }
             }
         }
@@ -386,7 +396,7 @@ impl Night<'_> {
                 before: Arc::clone(&state),
                 after: Arc::clone(&after),
             };
-            self.control.tell(self.adapters.fleet(), &notice);
+            self.control.tell(self.adapters.fleet(), &notice, now.mono);
             // Whoever listened may have gone; the rotation goes on.
             drop(self.notices.send(notice));
             self.keep_duration(event, &state, now)?;

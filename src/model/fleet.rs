@@ -14,6 +14,7 @@ use super::notice::Severity;
 use super::playbook::Playbook;
 use super::rrset::{Family, RecordName, RrKey};
 use super::service::{Keep, Project};
+use super::template::Template;
 use super::text::Secret;
 use super::time::Ttl;
 
@@ -95,13 +96,21 @@ pub struct Notify {
     pub sites: Option<BTreeSet<SiteName>>,
     /// The same, by the channel that a site follows.
     pub channels: Option<BTreeSet<Channel>>,
+    /// A wait that lasts longer is told, once.
+    pub waiting: Duration,
+    /// `None`: the usual words.
+    pub template: Option<Template>,
 }
 
-/// How a message is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a message is written, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotifyFormat {
+    /// The whole message, for programs.
     Json,
+    /// An incoming webhook: each message for itself.
     Slack,
+    /// Slack's `chat.postMessage`, by a bot: one thread a rotation.
+    SlackApi { token: Secret, channel: String },
 }
 
 impl Notify {

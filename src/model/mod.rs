@@ -13,5 +13,6 @@ pub mod notice;
 pub mod playbook;
 pub mod rrset;
 pub mod service;
+pub mod template;
 pub mod text;
 pub mod time;

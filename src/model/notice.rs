@@ -12,3 +12,14 @@ pub enum Severity {
     /// A person is needed.
     Critical,
 }
+
+impl Severity {
+    /// The word that people and programs meet.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The journal's facts as public event lines: which of them others hear of, and in which words.
 mod aside;
+mod beat;
 mod change;
 mod ending;
 mod fact;
@@ -9,4 +10,5 @@ mod place;
 mod tests;
 
 pub use aside::{Aside, aside};
+pub use beat::Beat;
 pub use narrator::Narrator;

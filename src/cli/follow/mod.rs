@@ -1,6 +1,5 @@
 //! Following a rotation while it runs: driving it, and showing it.
 mod bars;
-mod beat;
 mod drive;
 mod elsewhere;
 mod night;

@@ -1,9 +1,8 @@
 //! How a running rotation is shown: bars on a terminal, plain lines elsewhere, JSON for programs,
 //! or not at all.
 use super::bars::Bars;
-use super::beat::Beat;
 use super::night::Night;
-use crate::api::narrate::Narrator;
+use crate::api::narrate::{Beat, Narrator};
 use crate::api::public::Line;
 use crate::api::when::When;
 use crate::api::words;

@@ -10,8 +10,10 @@ use tokio::task::JoinSet;
 
 use super::super::clock::Clock;
 use super::Note;
+use super::severity::severity;
+use super::waits::Waits;
 use crate::api::metrics::Metrics;
-use crate::api::public::{Interruption, Line, Public};
+use crate::api::public::{Line, Public};
 use crate::api::when::When;
 use crate::api::words::words;
 use crate::model::fleet::Fleet;
@@ -68,6 +70,7 @@ impl Messenger {
             let (notes, noted) = mpsc::channel(NOTES_BEHIND);
             let herald = Herald {
                 webhook,
+                waits: Waits::new(notify.waiting),
                 fleet: fleet.name.clone(),
                 channels: Arc::clone(&channels),
                 metrics: Arc::clone(metrics),
@@ -101,6 +104,7 @@ impl Messenger {
 /// One webhook, and what a message is made with.
 struct Herald {
     webhook: Webhook,
+    waits: Waits,
     fleet: FleetName,
     channels: Arc<BTreeMap<SiteName, Channel>>,
     metrics: Arc<Metrics>,
@@ -109,7 +113,11 @@ struct Herald {
 
 impl Herald {
     /// Until nobody makes notes any more, and every line was told.
-    async fn tell(self, mut lines: broadcast::Receiver<Arc<str>>, mut notes: mpsc::Receiver<Note>) {
+    async fn tell(
+        mut self,
+        mut lines: broadcast::Receiver<Arc<str>>,
+        mut notes: mpsc::Receiver<Note>,
+    ) {
         loop {
             let message = tokio::select! {
                 biased;
@@ -129,11 +137,12 @@ impl Herald {
             self.deliver(message).await;
         }
         while let Ok(line) = lines.try_recv() {
-            self.deliver(self.of_line(&line)).await;
+            let message = self.of_line(&line);
+            self.deliver(message).await;
         }
     }
 
-    async fn deliver(&self, message: Option<Message>) {
+    async fn deliver(&mut self, message: Option<Message>) {
         let Some(message) = message.filter(|message| self.is_wanted(message)) else {
             return;
         };
@@ -159,9 +168,13 @@ impl Herald {
         self.webhook.notify().wants(message.severity, about)
     }
 
-    fn of_line(&self, text: &str) -> Option<Message> {
+    fn of_line(&mut self, text: &str) -> Option<Message> {
         let line: Line = serde_json::from_str(text).ok()?;
-        let severity = severity(&line.public)?;
+        let is_due = self.waits.is_due(&line);
+        if !is_due && matches!(line.public, Public::Waiting { .. }) {
+            return None;
+        }
+        let severity = severity(&line.public, line.at)?;
         let event = serde_json::to_value(&line.public).ok()?;
         let event = event.get("event")?.as_str()?.to_owned();
         let next = if let Public::RotationHalted { next, .. } = &line.public {
@@ -169,6 +182,8 @@ impl Herald {
         } else if let Public::SiteQuarantined { .. } = &line.public {
             let site = line.site.as_ref()?;
             Some(format!("cleanslate rebuild {site} --reason TEXT"))
+        } else if let (Public::Waiting { .. }, Severity::Warning) = (&line.public, severity) {
+            Some("cleanslate status".to_owned())
         } else {
             None
         };
@@ -202,48 +217,6 @@ impl Herald {
             text: note.what.clone(),
             next: note.cure.clone(),
         })
-    }
-}
-
-/// How much an event matters; `None`: it is a step on the way to one that does.
-fn severity(public: &Public) -> Option<Severity> {
-    match public {
-        Public::RotationPlanned {
-            in_freeze: None, ..
-        }
-        | Public::VisitCompleted { .. }
-        | Public::TagMoved { .. }
-        | Public::RotationResumed {
-            after: Interruption::Pause,
-        } => Some(Severity::Info),
-        Public::RotationCompleted { skipped, .. } if skipped.is_empty() => Some(Severity::Info),
-        Public::RotationPlanned {
-            in_freeze: Some(_), ..
-        }
-        | Public::RotationCompleted { .. }
-        | Public::SiteSkipped { .. }
-        | Public::PutBack { .. }
-        | Public::Retrying { .. }
-        | Public::KeptDrifted { .. }
-        | Public::TakenOver { .. }
-        | Public::RotationPaused { .. }
-        | Public::RotationAborted { .. }
-        | Public::RotationResumed {
-            after: Interruption::Crash,
-        } => Some(Severity::Warning),
-        Public::SiteQuarantined { .. } | Public::RotationHalted { .. } => Some(Severity::Critical),
-        Public::VisitStarted { .. }
-        | Public::ImagesPulled { .. }
-        | Public::Ready { .. }
-        | Public::WithdrawRefused { .. }
-        | Public::Withdrawn { .. }
-        | Public::Draining { .. }
-        | Public::Drained { .. }
-        | Public::Recreated { .. }
-        | Public::Verified { .. }
-        | Public::Restored { .. }
-        | Public::Soaked
-        | Public::Waiting { .. } => None,
     }
 }
 
@@ -322,6 +295,8 @@ mod tests {
             from: Severity::Warning,
             sites: Some(["fra".parse().unwrap()].into()),
             channels: None,
+            waiting: Duration::from_secs(300),
+            template: None,
         });
         let (lines, _) = broadcast::channel(64);
         let (metrics, clock) = (metrics(), Clock::start());
@@ -335,6 +310,20 @@ mod tests {
             cure: "look at it".to_owned(),
             next: "cleanslate rebuild fra --reason TEXT".to_owned(),
         };
+        let waiting = |seconds: u64, until: Option<&str>| {
+            let waiting = Public::Waiting {
+                why: "the new containers of fra1 to start".to_owned(),
+                r#for: seconds,
+                until: until.map(|until| until.parse().unwrap()),
+            };
+            line(Some("fra"), waiting)
+        };
+        // Waits: too short; as planned, of which it is known when they end; and one that lasts.
+        lines.send(waiting(240, None)).unwrap();
+        lines
+            .send(waiting(3_000, Some("2026-11-22T04:00:00Z")))
+            .unwrap();
+        lines.send(waiting(300, None)).unwrap();
         // Of another site; about nothing that matters; and what is to be told.
         lines.send(skipped("nyc")).unwrap();
         lines.send(line(Some("fra"), Public::Soaked)).unwrap();
@@ -359,6 +348,7 @@ mod tests {
             told.push([text("event"), text("severity"), text("next")]);
         }
         let expected = [
+            ["waiting", "warning", "cleanslate status"],
             ["site_skipped", "warning", ""],
             [
                 "rotation_halted",

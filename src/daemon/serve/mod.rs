@@ -7,7 +7,9 @@ mod measuring;
 mod messenger;
 mod pushes;
 mod rehearse;
+mod severity;
 mod supervisor;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -11,18 +11,18 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// When something was last said of each site, and of the rotation as a whole.
 #[derive(Debug, Default)]
-pub(super) struct Beat {
+pub struct Beat {
     said: BTreeMap<Option<SiteName>, Mono>,
 }
 
 impl Beat {
     /// Something was said of it.
-    pub(super) fn said(&mut self, line: &Line, now: Mono) {
+    pub fn said(&mut self, line: &Line, now: Mono) {
         self.said.insert(line.site.clone(), now);
     }
 
     /// Those of the waits that are due to be said.
-    pub(super) fn due(&mut self, waits: Vec<Line>, now: Mono) -> Vec<Line> {
+    pub fn due(&mut self, waits: Vec<Line>, now: Mono) -> Vec<Line> {
         let mut due = Vec::new();
         for line in waits {
             let last = *self.said.entry(line.site.clone()).or_insert(now);
