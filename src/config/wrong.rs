@@ -843,7 +843,7 @@ fn a_bot_has_a_token_a_channel_and_a_template_that_says_something() {
                   [[notify]]\nname = \"chat\"\nurl = { file = \"tsig.key\" }\nchannel = \"#x\"\n\
                   template = \"it happened\"\n\n[[probe]]";
     let shown = refused(&[("[[probe]]", notify)]);
-    insta::assert_snapshot!(shown, @r#"
+    insta::assert_snapshot!(shown, @r##"
     error: [notify][0] lacks "token"
       --> site.toml:12:1
        |
@@ -891,7 +891,7 @@ fn a_bot_has_a_token_a_channel_and_a_template_that_says_something() {
        |            ^^^^^^^^^^^^^
        |
        = help: add {text}
-    "#);
+    "##);
     let folder = Folder::new();
     folder.write("chat.url", "http://chat.example.com/hook");
     folder.write("slack.token", "xoxb-1");

@@ -320,6 +320,7 @@ pub(super) fn refused(rule: &str, what: &str, cure: &str, exit: u8) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::test_folder::Folder;
     use crate::coordinator::plan::{Mode, Options};
     use crate::coordinator::tests::world::World;
 
@@ -332,7 +333,14 @@ mod tests {
             command: "serve".to_owned(),
             since: jiff::Timestamp::UNIX_EPOCH,
         };
-        let mut control = Control::listen(folder.path().join("control.sock"), owner).await;
+        let files = Folder::new();
+        let archive = Archive {
+            state: folder.path().to_owned(),
+            loaded: Arc::new(files.loaded()),
+            options: files.options(),
+        };
+        let path = folder.path().join("control.sock");
+        let mut control = Control::listen(path, owner, archive).await;
         let mut world = World::new();
         let mut machine = world.coordinator();
         let plan = world.plan(Mode::Rotate, None, Options::default());

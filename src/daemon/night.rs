@@ -295,7 +295,7 @@ impl Night<'_> {
             let passed = visit.map_or(0, |visit| {
                 u64::try_from(now.duration_since(visit.began).as_millis()).unwrap_or(0)
             });
-            end += std::time::Duration::from_millis(millis.saturating_sub(passed));
+            end += Duration::from_millis(millis.saturating_sub(passed));
         }
         Some(end)
     }

@@ -382,6 +382,8 @@ mod tests {
             from: Severity::Info,
             sites: None,
             channels: None,
+            waiting: Duration::from_secs(300),
+            template: None,
         });
         let (lines, _) = broadcast::channel(64);
         let (metrics, clock) = (metrics(), Clock::start());

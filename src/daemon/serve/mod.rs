@@ -9,6 +9,8 @@ mod pushes;
 mod rehearse;
 mod severity;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,6 +163,16 @@ impl Server {
     pub async fn run(mut self) -> Result<(), RunError> {
         self.open_door();
         self.supervisor.is_ready();
+        let result = self.serve().await;
+        if let Err(error) = &result {
+            self.warn_of_end(error);
+        }
+        self.supervisor.is_stopping();
+        self.messenger.end().await;
+        result
+    }
+
+    async fn serve(&mut self) -> Result<(), RunError> {
         self.take_up().await?;
         while !self.has_to_stop {
             if std::mem::take(&mut self.has_to_reload) {
@@ -174,8 +186,6 @@ impl Server {
                 Next::Nothing => {}
             }
         }
-        self.supervisor.is_stopping();
-        self.messenger.end().await;
         Ok(())
     }
 
@@ -200,6 +210,17 @@ impl Server {
                 self.warn(format!("no API: {error}{why}"), cure.to_owned());
             }
         }
+    }
+
+    /// Nobody would hear of the nights that do not begin any more.
+    fn warn_of_end(&self, error: &RunError) {
+        let mut what = format!("the coordinator ends: {error}");
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            what = format!("{what}: {cause}");
+            source = cause.source();
+        }
+        self.warn(what, "see its log, mend it and start it again".to_owned());
     }
 
     /// What an earlier process left goes on, or is brought to safety: before anything else.
@@ -502,6 +523,10 @@ impl Server {
             asks: &mut asked,
         };
         let (pushed_at, clock) = (self.session.adapters.clone(), self.session.clock());
+        let subject = match &work {
+            Work::Begin(plan) => format!("{} did not begin", plan.id),
+            Work::Resume { .. } => "what was interrupted could not be taken up".to_owned(),
+        };
         let session = &mut self.session;
         let mut run = Box::pin(async move {
             match work {
@@ -554,7 +579,7 @@ impl Server {
             }
             Err(error) => {
                 let problem = problem_of(error)?;
-                self.warn(problem.what.clone(), problem.cure.clone());
+                self.warn(format!("{subject}: {}", problem.what), problem.cure.clone());
                 self.control.keep_promise(Err(problem));
                 Ok(None)
             }
