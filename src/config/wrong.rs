@@ -762,11 +762,43 @@ fn a_password_in_a_probe_is_not_shown() {
 #[test]
 fn the_api_listens_somewhere_and_never_in_the_clear_for_others() {
     let with = |api: &str| refused(&[("[[probe]]", &format!("[api]\n{api}\n\n[[probe]]"))]);
-    insta::assert_snapshot!(with("listen = \"8443\""), @r#""#);
-    insta::assert_snapshot!(with("listen = \"0.0.0.0:8443\""), @r#""#);
-    insta::assert_snapshot!(with("listen = \"127.0.0.1:1\"\ncert = \"api.pem\""), @r#""#);
+    insta::assert_snapshot!(with("listen = \"8443\""), @r#"
+    error: "8443" is no address and port
+      --> site.toml:13:10
+       |
+    13 | listen = "8443"
+       |          ^^^^^^
+       |
+       = help: write "10.0.0.5:8443" or "[2001:db8::5]:8443"
+    "#);
+    insta::assert_snapshot!(with("listen = \"0.0.0.0:8443\""), @r#"
+    error: tokens would travel for all to read
+      --> site.toml:13:10
+       |
+    13 | listen = "0.0.0.0:8443"
+       |          ^^^^^^^^^^^^^^ not an address of this machine alone
+       |
+       = help: give [api] a cert and a key, or listen on 127.0.0.1
+    "#);
+    insta::assert_snapshot!(with("listen = \"127.0.0.1:1\"\ncert = \"api.pem\""), @r#"
+    error: [api] needs cert and key together
+      --> site.toml:12:1
+       |
+    12 | [api]
+       | ^^^^^
+       |
+       = help: cert = "api.pem" and key = { file = "api.key" }, both PEM
+    "#);
     let files = "listen = \"0.0.0.0:1\"\ncert = \"tsig.key\"\nkey = { file = \"tsig.key\" }";
-    insta::assert_snapshot!(with(files), @r#""#);
+    insta::assert_snapshot!(with(files), @r#"
+    error: the certificate of [api] cannot be read: no items found
+      --> site.toml:14:8
+       |
+    14 | cert = "tsig.key"
+       |        ^^^^^^^^^^
+       |
+       = help: cert holds the certificate and those that signed it, key its private key
+    "#);
 }
 
 #[test]
