@@ -102,6 +102,18 @@ pub enum Public {
         scaled_from: BTreeMap<String, u32>,
         scaled_to: BTreeMap<String, u32>,
     },
+    /// All is as it should be, and a person is to try the site by hand before it goes in.
+    TrialBegun {
+        /// Where.
+        addresses: BTreeSet<IpAddr>,
+        /// The command that puts it in.
+        next: String,
+    },
+    /// A person tried it: it is verified once more, and goes in.
+    TrialAccepted {
+        actor: String,
+        reason: Option<String>,
+    },
     Verified {
         /// Whether its containers were made anew; else it was verified as it stands.
         recreated: bool,

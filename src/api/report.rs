@@ -127,6 +127,8 @@ pub fn of_site(site: &SiteName, lines: &[Line]) -> SiteReport {
             | Public::Ready { .. }
             | Public::WithdrawRefused { .. }
             | Public::Draining { .. }
+            | Public::TrialBegun { .. }
+            | Public::TrialAccepted { .. }
             | Public::Verified { .. }
             | Public::Soaked
             | Public::Retrying { .. }

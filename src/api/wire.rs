@@ -58,10 +58,12 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         then: Option<Then>,
     },
-    /// A paused rotation goes on.
+    /// A paused rotation goes on; or the site that was tried by hand does, which may be named.
     Resume {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        site: Option<SiteName>,
     },
     /// Takes the marker over, whoever holds it.
     TakeOver { reason: String },
@@ -366,7 +368,20 @@ mod tests {
                     r#""then":"abort"}"#
                 ),
             ),
-            (Command::Resume { reason: None }, r#"resume {}"#),
+            (
+                Command::Resume {
+                    reason: None,
+                    site: None,
+                },
+                r#"resume {}"#,
+            ),
+            (
+                Command::Resume {
+                    reason: None,
+                    site: Some(site()),
+                },
+                r#"resume {"site":"fra"}"#,
+            ),
             (Command::Recover { reason: None }, r#"recover {}"#),
             (
                 Command::TakeOver { reason: reason() },

@@ -99,6 +99,18 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             let scale = scale(scaled_from, scaled_to);
             format!("recreated: {made} in {}{scale}", seconds(*lasted))
         }
+        Public::TrialBegun { addresses, .. } => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!(
+                "verified; waits for a person to try {}",
+                addresses.join(", ")
+            )
+        }
+        Public::TrialAccepted { actor, reason } => {
+            let reason = reason.as_ref();
+            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+            format!("accepted by {actor}{reason}; it is verified once more")
+        }
         Public::Verified { recreated: true } => {
             "verified: all is new, on its digests, healthy".to_owned()
         }

@@ -206,7 +206,7 @@ mod tests {
           status     Where every site stands, and what a person is needed for
           serve      Runs every playbook that has a schedule by itself, and whatever is asked of it
           pause      Holds the rotation before the next thing it would take away
-          resume     Lets a paused rotation go on
+          resume     Lets a paused rotation go on, or puts a site in that was tried by hand
           abort      Ends the rotation; what is visited is brought to safety first
           retry      Begins a new rotation of the sites that the last one did not complete
           withdraw   Takes a site out of DNS and holds it out; its containers are left alone

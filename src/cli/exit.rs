@@ -223,6 +223,7 @@ mod tests {
             visits,
             refusal: None,
             not_visited: Vec::new(),
+            marker: None,
         }
     }
 

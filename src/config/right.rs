@@ -9,7 +9,7 @@ use crate::model::fleet::{EngineAddress, Fleet, ProbeTarget};
 use crate::model::id::{PlaybookName, SiteName};
 use crate::model::playbook::{
     Anonymous, Drain, Failure, FailureThen, Playbook, Preflight, Quiet, Recreate, Soak, StillBusy,
-    Strays, Volumes,
+    Strays, Verify, Volumes,
 };
 use crate::model::rrset::{Family, RrKey};
 use crate::model::text::Secret;
@@ -438,6 +438,7 @@ fn what_a_playbook_leaves_out_is_as_in_nightly() {
             },
             then: StillBusy::PutBack,
         },
+        verify: Verify { hold: false },
         soak: Soak {
             for_at_least: Duration::from_secs(60),
             traffic_within: Duration::from_secs(120),
@@ -481,6 +482,8 @@ anonymous = "discard"
 strays = "remove"
 before = { command = ["/bin/backup", "{site}"], within = "1h" }
 logs = "64KiB"
+[verify]
+hold = true
 [soak]
 for = "5m"
 traffic_within = "10m"
@@ -538,6 +541,9 @@ then = "quarantine"
                 for_at_least: 20s,
             },
             then: Proceed,
+        },
+        verify: Verify {
+            hold: true,
         },
         soak: Soak {
             for_at_least: 300s,

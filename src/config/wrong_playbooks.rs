@@ -10,7 +10,7 @@ fn refused(playbook: &str) -> String {
 #[test]
 fn a_playbook_has_known_keys_only() {
     let shown = refused(
-        "sites = [\"fra\", \"nyc\", \"fra\"]\nmax_unavailable = 0\n[drian]\nat_most = \"5m\"\n[verify]\nhold = true\n",
+        "sites = [\"fra\", \"nyc\", \"fra\"]\nmax_unavailable = 0\n[drian]\nat_most = \"5m\"\n[make_room]\nscale = 2\n",
     );
     insta::assert_snapshot!(shown, @r#"
     error: fra stands here twice
@@ -35,13 +35,13 @@ fn a_playbook_has_known_keys_only() {
       |
       = help: did you mean "drain"?
 
-    error: [verify] is not built yet
+    error: [make_room] is not built yet
      --> playbooks/nightly.toml:5:2
       |
-    5 | [verify]
-      |  ^^^^^^
+    5 | [make_room]
+      |  ^^^^^^^^^
       |
-      = help: probes and health checks verify a site
+      = help: scale the other sites up by hand beforehand
     "#);
 }
 

@@ -6,6 +6,7 @@ use super::machine::Rejection;
 use super::outcome::Problem;
 use super::plan::Plan;
 use super::state::{Rotation, State};
+use super::word;
 
 /// The facts that follow from a command.
 ///
@@ -28,6 +29,7 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
             Ok(vec![Event::AbortRequested {
                 actor: actor.clone(),
                 reason: reason.clone(),
+                is_superseded: false,
             }])
         }
         Command::Supersede => {
@@ -35,6 +37,7 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
             Ok(vec![Event::AbortRequested {
                 actor: "cleanslate".to_owned(),
                 reason: Some("superseded".to_owned()),
+                is_superseded: true,
             }])
         }
         Command::Pause {
@@ -42,7 +45,16 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
             reason,
             ends,
         } => paused(being(running)?, actor, reason, ends),
-        Command::Resume { actor, reason } => resumed(being(running)?, actor, reason.as_ref()),
+        Command::Resume {
+            actor,
+            reason,
+            site,
+        } => word::resumed(being(running)?, (actor, reason.as_ref()), site.as_ref()),
+        Command::Refuse {
+            site,
+            actor,
+            reason,
+        } => word::refused(being(running)?, site, actor, reason),
         Command::QueueRebuild { plan } => queued(being(running)?, plan),
         Command::Write { intent } => written(being(running)?, intent),
     }
@@ -69,23 +81,6 @@ fn paused(
         actor: actor.to_owned(),
         reason: reason.to_owned(),
         ends: ends.clone(),
-    }])
-}
-
-fn resumed(
-    rotation: &Rotation,
-    actor: &str,
-    reason: Option<&String>,
-) -> Result<Vec<Event>, Rejection> {
-    if rotation.pause.is_none() {
-        return Err(rejected(
-            format!("rotation {} is not paused", rotation.plan.id),
-            "see `cleanslate status`",
-        ));
-    }
-    Ok(vec![Event::Resumed {
-        actor: actor.to_owned(),
-        reason: reason.cloned(),
     }])
 }
 
@@ -147,7 +142,7 @@ fn being(running: Option<&Rotation>) -> Result<&Rotation, Rejection> {
     running.ok_or_else(none)
 }
 
-fn rejected(what: String, cure: &str) -> Rejection {
+pub(super) fn rejected(what: String, cure: &str) -> Rejection {
     Rejection {
         problem: Problem {
             what,

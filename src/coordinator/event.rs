@@ -29,10 +29,13 @@ pub enum Event {
     Planned {
         plan: Plan,
     },
-    /// A person ended it; the visits in hand are brought to safety.
+    /// A person ended it; the visits in hand are brought to safety. `is_superseded`: nobody did,
+    /// something else was asked for after its process had died.
     AbortRequested {
         actor: String,
         reason: Option<String>,
+        #[serde(default)]
+        is_superseded: bool,
     },
     /// Nothing further is to begin for now: no visit, no withdrawal, no first stop.
     Paused {
@@ -287,6 +290,26 @@ pub enum Event {
         site: SiteName,
         host: HostName,
         problems: Vec<Problem>,
+    },
+    /// All is as it should be, and a person is to try the site by hand before it goes in.
+    TrialBegun {
+        site: SiteName,
+    },
+    /// A person tried it: verified once more, it goes in.
+    TrialAccepted {
+        site: SiteName,
+        actor: String,
+        reason: Option<String>,
+    },
+    /// A person ended the rotation instead: verified once more, it goes in untried.
+    TrialWaived {
+        site: SiteName,
+    },
+    /// A person tried it, and it is not good: it stays out, and is to be held.
+    TrialRefused {
+        site: SiteName,
+        actor: String,
+        reason: String,
     },
     Verified {
         site: SiteName,

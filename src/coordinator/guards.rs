@@ -69,6 +69,7 @@ guards! {
     TtlKept: "records are added with the TTL that is served", Night(77);
     PauseHolds: "while a rotation is paused nothing is taken out or stopped anew", Night(3);
     WindowHolds: "a visit of a rotation begins in the quiet hours of its site", Night(99);
+    TrialsHold: "where the playbook says so a rebuilt site goes in by a person's word", Night(4);
     Condemned: "what may still be stopped is never counted as good", Belt;
     OwnWork: "whatever stands at a rebuilt site was made by this hold", Belt;
     Fence: "who meets the work of a newer coordinator stops", Meeting;

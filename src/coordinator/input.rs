@@ -38,10 +38,18 @@ pub enum Command {
         reason: String,
         ends: PauseEnd,
     },
-    /// It goes on.
+    /// It goes on: the rotation after a pause, or the site that waits to be tried by hand. With a
+    /// `site`, that one is meant.
     Resume {
         actor: String,
         reason: Option<String>,
+        site: Option<SiteName>,
+    },
+    /// A site that waits to be tried by hand is not good: it stays out, and is held.
+    Refuse {
+        site: SiteName,
+        actor: String,
+        reason: String,
     },
     /// While a rotation runs: this site is rebuilt after the visits in hand.
     QueueRebuild { plan: Box<Plan> },
@@ -57,10 +65,11 @@ impl Command {
         match self {
             Command::Write { intent } => intent.site(),
             Command::QueueRebuild { plan } => plan.sites().next(),
+            Command::Resume { site, .. } => site.as_ref(),
+            Command::Refuse { site, .. } => Some(site),
             Command::Begin { .. }
             | Command::Abort { .. }
             | Command::Pause { .. }
-            | Command::Resume { .. }
             | Command::Supersede => None,
         }
     }

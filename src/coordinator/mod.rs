@@ -22,6 +22,7 @@ pub mod safety;
 pub mod state;
 pub mod view;
 mod visit;
+mod word;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -86,6 +86,7 @@ fn pause_over(pause: &Pause) -> Event {
             Event::AbortRequested {
                 actor,
                 reason: Some(reason),
+                is_superseded: false,
             }
         }
     }

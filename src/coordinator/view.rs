@@ -1,5 +1,6 @@
 //! Where things stand, for people: the step of a visit, and what it waits for.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -89,7 +90,9 @@ impl Stage {
             | Stage::Clearing { .. }
             | Stage::Starting { .. }
             | Stage::BackingOff { .. } => Step::Recreate,
-            Stage::Inspecting { .. } | Stage::Verifying { .. } => Step::Verify,
+            Stage::Inspecting { .. } | Stage::Verifying { .. } | Stage::OnTrial { .. } => {
+                Step::Verify
+            }
             Stage::Restoring | Stage::RestoreFollowing { .. } => Step::Restore,
             Stage::Soaking { .. } => Step::Soak,
             Stage::Pruning { .. } => Step::Signal,
@@ -145,14 +148,15 @@ impl State {
     }
 
     /// Whether the process may end without leaving anything half done: nothing further begins, no
-    /// UPDATE is under way, and each site that left is back, or is held where it is by a person.
+    /// UPDATE is under way, and each site that left is back, or waits where it is for a person.
     pub fn may_stop(&self) -> bool {
         let Some(rotation) = self.running() else {
             return true;
         };
         let is_still = |visit: &Arc<Visit>| {
             let is_held = matches!(visit.stage, Stage::Drained) && !visit.is_touched;
-            visit.stage.step() == Step::Ready || (is_held && rotation.holds_what_left())
+            let is_held = is_held && rotation.holds_what_left();
+            visit.stage.step() == Step::Ready || is_held || visit.is_on_trial()
         };
         let is_quiet = self.lane == Lane::Free || self.lane.is_unsent();
         rotation.is_paused() && is_quiet && rotation.visits.values().all(is_still)
@@ -165,11 +169,12 @@ impl State {
             return window_of(rotation, site);
         };
         let (why, until) = self.visit_waits(visit);
-        Some(Waiting {
-            why,
-            since: visit.step_since,
-            until,
-        })
+        let since = if let Stage::OnTrial { since, .. } = visit.stage {
+            since
+        } else {
+            visit.step_since
+        };
+        Some(Waiting { why, since, until })
     }
 
     fn visit_waits(&self, visit: &Visit) -> (String, Option<Mono>) {
@@ -209,6 +214,7 @@ impl State {
                 None,
             ),
             Stage::Verifying { .. } => text("its probes at its own addresses"),
+            Stage::OnTrial { addresses, .. } => (trial_waits(&visit.site, addresses), None),
             Stage::RestoreFollowing { .. } | Stage::PutBackFollowing { .. } => {
                 text("every name server to answer with it again")
             }
@@ -387,6 +393,20 @@ fn soak_waits(time: &Timer, traffic: &TrafficWait) -> (String, Option<Mono>) {
         ),
         TrafficWait::Seen { .. } => ("the end of its soak".to_owned(), Some(time.until)),
     }
+}
+
+/// What a person types who has tried a site by hand, and likes it.
+pub fn accepted_by(site: &SiteName) -> String {
+    format!("cleanslate resume {site}")
+}
+
+fn trial_waits(site: &SiteName, addresses: &BTreeSet<IpAddr>) -> String {
+    format!(
+        "a person to try it at {}: `{}` puts it in, `cleanslate withdraw {site} --reason TEXT` \
+         keeps it out",
+        listed(addresses),
+        accepted_by(site)
+    )
 }
 
 fn pulls(rotation: &Rotation) -> String {

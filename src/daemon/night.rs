@@ -31,7 +31,8 @@ use crate::coordinator::state::{Rotation, State};
 use crate::model::evidence::Evidence;
 use crate::model::id::{HolderId, HostName, RotationId, SiteName};
 use crate::model::image::{Digest, ImageRef};
-use crate::model::time::Now;
+use crate::model::marker::Marker;
+use crate::model::time::{Now, millis};
 use crate::store::Store;
 
 /// One committed fact, in order, with the state before and after it.
@@ -62,6 +63,8 @@ pub struct Finish {
     pub refusal: Option<Problem>,
     /// Sites that were planned and not visited.
     pub not_visited: Vec<SiteName>,
+    /// The marker as it was left.
+    pub marker: Option<Marker>,
 }
 
 /// What ended the process's work on a rotation before the rotation's own end.
@@ -216,7 +219,23 @@ impl Night<'_> {
                 until,
                 then,
             } => Some(plain(pause(actor, reason, until, then), answer)),
-            Wanted::Resume { reason } => Some(plain(Command::Resume { actor, reason }, answer)),
+            Wanted::Resume { reason, site } => {
+                let command = Command::Resume {
+                    actor,
+                    reason,
+                    site,
+                };
+                Some(plain(command, answer))
+            }
+            // Whoever tried it by hand does not like it.
+            Wanted::Withdraw { site, reason, .. } if self.is_on_trial(&site) => {
+                let command = Command::Refuse {
+                    site,
+                    actor,
+                    reason,
+                };
+                Some(plain(command, answer))
+            }
             // The adapters of a running rotation are made for a fleet that leaves kept services
             // alone.
             Wanted::Rebuild(rebuild) if rebuild.kept => {
@@ -298,6 +317,11 @@ impl Night<'_> {
             end += Duration::from_millis(millis.saturating_sub(passed));
         }
         Some(end)
+    }
+
+    fn is_on_trial(&self, site: &SiteName) -> bool {
+        let running = self.coordinator.state().running();
+        running.is_some_and(|rotation| rotation.on_trial().any(|waiting| waiting == site))
     }
 
     fn wish(&self, request: Request, actor: String) -> Wish {
@@ -496,7 +520,9 @@ impl Night<'_> {
             && let Some(visit) = before.rotation.as_ref().and_then(|r| r.visits.get(site))
         {
             let took = now.wall.duration_since(visit.began).as_millis();
-            (site, "visit", u64::try_from(took).unwrap_or(0))
+            let took = u64::try_from(took).unwrap_or(0);
+            // How long people took to try it says nothing of the next night.
+            (site, "visit", took.saturating_sub(millis(visit.on_trial)))
         } else {
             return Ok(());
         };
@@ -584,5 +610,6 @@ pub(super) fn finished(state: &State) -> Option<Finish> {
         not_visited: planned
             .filter(|site| !rotation.ended.contains_key(site))
             .collect(),
+        marker: state.marker.clone(),
     })
 }

@@ -21,6 +21,7 @@ pub struct Playbook {
     pub recreate: Recreate,
     pub schedule: Option<Schedule>,
     pub drain: Drain,
+    pub verify: Verify,
     pub soak: Soak,
     pub failure: Failure,
 }
@@ -124,6 +125,13 @@ pub enum Strays {
 pub struct Before {
     pub command: Vec<String>,
     pub within: Duration,
+}
+
+/// What a rebuilt site has to show before it goes back in, beside what it always has to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verify {
+    /// It waits, out of DNS, for a person who tries it by hand.
+    pub hold: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -47,10 +47,11 @@ pub enum Fault {
     MarkerDeleted,
     TtlChanged,
     Pauses,
+    Trials,
 }
 
 /// Every fault, with the name and the words that people know it by.
-const TABLE: [(Fault, &str, &str); 42] = [
+const TABLE: [(Fault, &str, &str); 43] = [
     (
         Fault::LostUpdates,
         "lost-updates",
@@ -233,6 +234,11 @@ const TABLE: [(Fault, &str, &str); 42] = [
         "pauses",
         "a person pauses a rotation, or ends its process, and goes on later",
     ),
+    (
+        Fault::Trials,
+        "trials",
+        "a person accepts a rebuilt site that waits to be tried by hand, or refuses it",
+    ),
 ];
 
 impl Fault {
@@ -261,6 +267,7 @@ impl Fault {
                 | Fault::MarkerDeleted
                 | Fault::TtlChanged
                 | Fault::Pauses
+                | Fault::Trials
         )
     }
 

@@ -48,6 +48,10 @@ pub fn play(
         if has_ended(machine.state()) {
             return Ok(());
         }
+        if let Some(accepted) = acceptance(machine.state()) {
+            stage.hear(machine, outside, &accepted)?;
+            continue;
+        }
         let Some((effect, at)) = stage.next() else {
             break;
         };
@@ -132,6 +136,16 @@ impl Stage<'_> {
     }
 }
 
+/// The word of a person who has just tried what waits to be tried.
+fn acceptance(state: &State) -> Option<Input> {
+    let site = state.running()?.on_trial().next()?.clone();
+    Some(Input::Command(Command::Resume {
+        actor: "whoever tries it".to_owned(),
+        reason: None,
+        site: Some(site),
+    }))
+}
+
 fn has_ended(state: &State) -> bool {
     let rotation = state.rotation.as_ref();
     rotation.is_none_or(|rotation| rotation.end.is_some())
@@ -163,6 +177,19 @@ mod tests {
             last.wall.duration_since(first.wall).as_secs(),
             i64::try_from(last.mono.since(first.mono).as_secs()).unwrap()
         );
+    }
+
+    #[test]
+    fn what_waits_to_be_tried_by_hand_is_liked() {
+        let mut world = World::new();
+        let mut playbook = (*world.playbook).clone();
+        playbook.verify.hold = true;
+        world.playbook = playbook.into();
+        let (machine, told) = played(&mut world, |_| {});
+        let rotation = machine.state().rotation.as_ref().unwrap();
+        assert_eq!(rotation.end, Some(RotationEnd::Completed));
+        let tried = |(event, _): &&(Event, Now)| matches!(event, Event::TrialAccepted { .. });
+        assert_eq!(told.iter().filter(tried).count(), 3);
     }
 
     #[test]

@@ -176,6 +176,8 @@ fn visit_result(public: &Public) -> Option<&'static str> {
         | Public::Draining { .. }
         | Public::Drained { .. }
         | Public::Recreated { .. }
+        | Public::TrialBegun { .. }
+        | Public::TrialAccepted { .. }
         | Public::Verified { .. }
         | Public::Restored { .. }
         | Public::Soaked

@@ -40,7 +40,7 @@ fn intent_of(event: &Event) -> Option<&Intent> {
 fn of_marker(event: &Event, before: &State) -> Option<String> {
     Some(match event {
         Event::Started => "starts; no rotation is in hand".to_owned(),
-        Event::AbortRequested { actor, reason } => {
+        Event::AbortRequested { actor, reason, .. } => {
             let why = reason
                 .as_ref()
                 .map_or(String::new(), |why| format!(": {why}"));
@@ -159,13 +159,13 @@ fn proven(intent: &Intent, marker: &Marker) -> Option<String> {
         Intent::PutBack { .. } => "its addresses are back".to_owned(),
         Intent::Cordon { .. } => "is cordoned".to_owned(),
         Intent::Uncordon { .. } => "is cordoned no more".to_owned(),
+        Intent::Hold { .. } => "is held: no rotation puts it in".to_owned(),
         Intent::Release => format!("gave the marker back{}", debts(marker)),
         Intent::Refresh
         | Intent::Withdraw { .. }
         | Intent::Restore { .. }
         | Intent::WithdrawAgain { .. }
-        | Intent::Expel { .. }
-        | Intent::Hold { .. } => return None,
+        | Intent::Expel { .. } => return None,
     })
 }
 
@@ -251,6 +251,7 @@ fn of_visit(event: &Event) -> Option<String> {
             unknown: Some(why), ..
         } => format!("traffic cannot be measured in service: {why}"),
         Event::SoakBroken { problem, .. } => format!("breaks in its soak: {}", problem.what),
+        Event::TrialWaived { .. } => "goes in untried: a person ended the rotation".to_owned(),
         Event::PutBackBegun { problem, .. } => format!("is to go back as it was: {}", problem.what),
         Event::HostDiscarded {
             host,
@@ -319,6 +320,9 @@ fn of_visit(event: &Event) -> Option<String> {
         | Event::HostStarted { .. }
         | Event::Recreated { .. }
         | Event::VerifyBegun { .. }
+        | Event::TrialBegun { .. }
+        | Event::TrialAccepted { .. }
+        | Event::TrialRefused { .. }
         | Event::Verified { .. }
         | Event::AttemptFailed { .. }
         | Event::AttemptBegun { .. }

@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::place::visit;
 use crate::api::public::Public;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::state::{Lane, State};
@@ -14,6 +15,8 @@ pub(super) fn proven(intent: &Intent, marker: &Marker, before: &State) -> Option
         by_record(change.map(of))
     };
     match intent {
+        // It was out already: a person who tried it by hand did not like it.
+        Intent::Hold { site } if visit(before, site).is_none() => None,
         Intent::Withdraw { .. }
         | Intent::WithdrawAgain { .. }
         | Intent::Expel { .. }

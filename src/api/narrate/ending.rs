@@ -8,6 +8,7 @@ use crate::coordinator::event::{RotationEnd, VisitEnd, VisitKind};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::{Ending, Rotation, State};
 use crate::model::id::SiteName;
+use crate::model::marker::Marker;
 
 pub(super) fn visit_ended(
     end: VisitEnd,
@@ -48,11 +49,12 @@ fn next_site(state: &State) -> Option<SiteName> {
     rotation.plan.sites().find(is_left).cloned()
 }
 
-pub(super) fn ended(end: &RotationEnd, rotation: &Rotation, at: Timestamp) -> Option<Public> {
+pub(super) fn ended(end: &RotationEnd, before: &State, at: Timestamp) -> Option<Public> {
+    let rotation = before.rotation.as_ref()?;
     let halted = |cause: &str, cure: &str| Public::RotationHalted {
         cause: cause.to_owned(),
         cure: cure.to_owned(),
-        next: next_command(rotation),
+        next: next_command(before, rotation),
     };
     Some(match end {
         RotationEnd::Completed => {
@@ -94,12 +96,20 @@ pub(super) fn ended(end: &RotationEnd, rotation: &Rotation, at: Timestamp) -> Op
 
 const SEE_STATUS: &str = "see `cleanslate status`";
 
+/// The command that brings back what stayed out. One that a person took out comes by name only.
+pub(crate) fn brings_back(marker: Option<&Marker>, site: &SiteName) -> String {
+    match marker.is_some_and(|marker| marker.held.contains(site)) {
+        true => format!("cleanslate restore {site}"),
+        false => format!("cleanslate rebuild {site} --reason TEXT"),
+    }
+}
+
 /// What a person types next: the command that brings back what stayed out, else a look around.
-fn next_command(rotation: &Rotation) -> String {
+fn next_command(before: &State, rotation: &Rotation) -> String {
     let is_out =
         |(_, (end, _)): &(&SiteName, &(VisitEnd, Option<Problem>))| *end == VisitEnd::Quarantined;
     match rotation.ended.iter().find(is_out) {
-        Some((site, _)) => format!("cleanslate rebuild {site} --reason TEXT"),
+        Some((site, _)) => brings_back(before.marker.as_ref(), site),
         None => "cleanslate status".to_owned(),
     }
 }

@@ -13,6 +13,7 @@ use crate::coordinator::plan::Plan;
 use crate::coordinator::retry;
 use crate::coordinator::safety::{drifted, rebuild_kept};
 use crate::coordinator::state::{HostWork, Pause, Rotation, Stage, State, Visit};
+use crate::coordinator::view::accepted_by;
 use crate::model::fleet::Fleet;
 use crate::model::hours;
 use crate::model::id::{HostName, SiteName};
@@ -91,6 +92,11 @@ pub(super) fn public(
             scaled_from: visit(before, site)?.scale_from.clone(),
             scaled_to: scale.clone(),
         }),
+        Event::TrialBegun { site } => trial_begun(visit(after, site)?),
+        Event::TrialAccepted { actor, reason, .. } => Some(Public::TrialAccepted {
+            actor: actor.clone(),
+            reason: reason.clone(),
+        }),
         Event::Verified { site } => Some(Public::Verified {
             recreated: visit(before, site)?.recreates(),
         }),
@@ -108,7 +114,7 @@ pub(super) fn public(
         Event::TagMoved { moved } => Some(Public::TagMoved {
             moved: moved.clone(),
         }),
-        Event::Ended { end } => ended(end, before.rotation.as_ref()?, at),
+        Event::Ended { end } => ended(end, before, at),
         // Steps on the way to one of the above, and what `waiting` and the end tell.
         Event::AbortRequested { .. }
         | Event::RebuildQueued { .. }
@@ -152,6 +158,8 @@ pub(super) fn public(
         | Event::HostStarted { .. }
         | Event::HostNotStarted { .. }
         | Event::VerifyBegun { .. }
+        | Event::TrialWaived { .. }
+        | Event::TrialRefused { .. }
         | Event::HostVerified { .. }
         | Event::AttemptBegun { .. }
         | Event::WriteAgain { .. }
@@ -295,6 +303,16 @@ fn ready(visit: &Visit) -> Public {
 
 fn is_made_anew(visit: &Visit) -> bool {
     visit.recreate_since.is_some() || visit.attempt > 1
+}
+
+fn trial_begun(visit: &Visit) -> Option<Public> {
+    let Stage::OnTrial { addresses, .. } = &visit.stage else {
+        return None;
+    };
+    Some(Public::TrialBegun {
+        addresses: addresses.clone(),
+        next: accepted_by(&visit.site),
+    })
 }
 
 fn draining(visit: &Visit) -> Option<Public> {

@@ -11,4 +11,5 @@ mod tests;
 
 pub use aside::{Aside, aside};
 pub use beat::Beat;
+pub(crate) use ending::brings_back;
 pub use narrator::Narrator;

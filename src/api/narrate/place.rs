@@ -47,6 +47,10 @@ pub(super) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::Recreated { site, .. }
         | Event::VerifyBegun { site, .. }
         | Event::HostVerified { site, .. }
+        | Event::TrialBegun { site, .. }
+        | Event::TrialAccepted { site, .. }
+        | Event::TrialWaived { site, .. }
+        | Event::TrialRefused { site, .. }
         | Event::Verified { site, .. }
         | Event::AttemptFailed { site, .. }
         | Event::AttemptBegun { site, .. }

@@ -2,6 +2,7 @@
 use super::printed::{InDns, Next, SiteState, SiteStatus};
 use super::seen::{Engine, Seen};
 use crate::coordinator::safety::{drifted, rebuild_kept};
+use crate::coordinator::view::accepted_by;
 use crate::model::id::SiteName;
 use crate::model::marker::Marker;
 
@@ -16,12 +17,30 @@ impl Seen<'_> {
             });
         }
         next.extend(self.foreign_holder(marker));
+        next.extend(self.trials());
         let resting = sites.iter().filter(|site| site.step.is_none());
         for site in resting {
             next.extend(self.next_of(site, marker));
             next.extend(self.kept_drifted(&site.name));
         }
         next
+    }
+
+    /// Rebuilt sites that wait for whoever tries them by hand.
+    fn trials(&self) -> Vec<Next> {
+        let state = self.state.filter(|_| self.is_live);
+        let rotation = self.running().filter(|_| self.is_live);
+        let sites = rotation
+            .into_iter()
+            .flat_map(|rotation| rotation.on_trial());
+        let next = |site: &SiteName| {
+            Some(Next {
+                site: Some(site.clone()),
+                why: format!("it waits for {}", state?.site_waits(site)?.why),
+                command: accepted_by(site),
+            })
+        };
+        sites.filter_map(next).collect()
     }
 
     fn foreign_holder(&self, marker: Option<&Marker>) -> Option<Next> {
@@ -60,8 +79,14 @@ impl Seen<'_> {
     fn next_of(&self, site: &SiteStatus, marker: Option<&Marker>) -> Option<Next> {
         let name = &site.name;
         let is_dirty = marker.is_some_and(|marker| marker.dirty.contains(name));
+        let is_held = marker.is_some_and(|marker| marker.held.contains(name));
         let left_out = self.state.and_then(|state| state.left_out.get(name));
         let (why, command) = match (site.state?, site.in_dns) {
+            // Only what is asked for by name is put in again.
+            (SiteState::Quarantined, _) if is_dirty && is_held => (
+                format!("{}; and it is held", site.why.clone()?),
+                format!("cleanslate restore {name}"),
+            ),
             (SiteState::Quarantined, _) if is_dirty => (
                 site.why.clone()?,
                 format!("cleanslate rebuild {name} --reason TEXT"),

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::coordinator::event::VisitEnd;
+use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, Options};
 use crate::coordinator::state::State;
-use crate::coordinator::tests::world::{World, fleet, site};
+use crate::coordinator::tests::world::{World, fleet, holding, night, refuse, site};
 use crate::model::id::HostName;
 use crate::model::inventory::{Inventory, Role};
 
@@ -45,6 +45,29 @@ fn a_draining_site_says_why_it_waits_since_when_and_until_when() {
     assert!(!rotation.interrupted);
     assert_eq!(status.next, []);
     assert_eq!(status.marker.unwrap().out, BTreeSet::from([site("fra")]));
+}
+
+#[test]
+fn a_site_on_trial_says_where_it_is_to_be_tried_and_which_words_there_are() {
+    let mut world = holding();
+    let mut machine = night(&mut world);
+    world.until(&mut machine, |event| {
+        matches!(event, Event::TrialBegun { .. })
+    });
+    let shown = of(&world, Some(machine.state()), true);
+    let fra = &shown.sites[0];
+    assert_eq!(fra.state, Some(SiteState::Verifying));
+    insta::assert_snapshot!(fra.why.as_ref().unwrap(), @"waiting for a person to try it at 192.0.2.1: `cleanslate resume fra` puts it in, `cleanslate withdraw fra --reason TEXT` keeps it out");
+    insta::assert_snapshot!(format!("{:?} {:?}", shown.next[0].site, shown.next[0].command), @r#"Some("fra") "cleanslate resume fra""#);
+    // Nobody is there who could hear the word.
+    let shown = of(&world, Some(machine.state()), false);
+    let commands: Vec<&str> = shown.next.iter().map(|n| n.command.as_str()).collect();
+    assert_eq!(commands, ["cleanslate rotate nightly"]);
+
+    world.tells(&mut machine, &refuse("fra"));
+    world.run(&mut machine);
+    let shown = of(&world, Some(machine.state()), true);
+    insta::assert_snapshot!(format!("{}: {}", shown.next[0].why, shown.next[0].command), @"ana tried fra, and it is not good: it shows last week's prices; and it is held: cleanslate restore fra");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome, Said};
 use super::super::follow::{Elsewhere, Night, Show, Until, Work, drive};
 use super::super::memory::typical;
+use crate::api::narrate::brings_back;
 use crate::api::wire::Command;
 use crate::coordinator::event::VisitEnd;
 use crate::coordinator::plan::{Mode, Plan};
@@ -128,8 +129,8 @@ pub(super) fn ended(desk: &Desk, finish: &Finish, mode: &Mode) -> Exit {
         desk.output.say(&format!("{site}: {}", problem.what));
         desk.output.say(&format!("  cure: {}", problem.cure));
         if *end == VisitEnd::Quarantined {
-            desk.output
-                .say(&format!("  next: cleanslate rebuild {site} --reason TEXT"));
+            let next = brings_back(finish.marker.as_ref(), site);
+            desk.output.say(&format!("  next: {next}"));
         }
     }
     if let Some(refusal) = &finish.refusal {

@@ -12,7 +12,8 @@ use crate::model::id::SiteName;
 /// Takes a site out of DNS and holds it out; its containers are left alone
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Asks no engine and no registry. The site comes back with `cleanslate restore SITE`.
+Asks no engine and no registry. The site comes back with `cleanslate restore SITE`. One that waits to be
+tried by hand ([verify] hold in the playbook) stays out with it, and the rotation halts.
 
 Example:
   cleanslate withdraw nyc --reason \"fibre cut\"")]
@@ -71,7 +72,7 @@ pub(crate) async fn withdraw(desk: &Desk, args: &Withdraw) -> Outcome {
         below_floor: args.below_floor,
     };
     let question = format!("Take {} out of DNS?", args.site);
-    let until = Until::Visited(args.site.clone());
+    let until = Until::Withdrawn(args.site.clone());
     let asked = Asked {
         what: "withdraw",
         site: &args.site,

@@ -372,6 +372,7 @@ mod tests {
             visits: visits.collect(),
             refusal: None,
             not_visited: Vec::new(),
+            marker: None,
         }
     }
 }

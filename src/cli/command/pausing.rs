@@ -4,13 +4,14 @@ use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::args::Because;
-use super::super::desk::Desk;
+use super::super::desk::{Desk, known_site};
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
 use super::super::follow::Until;
 use super::act;
 use crate::api::public;
 use crate::api::wire::Command;
+use crate::model::id::SiteName;
 
 /// Holds the rotation before the next thing it would take away
 ///
@@ -36,9 +37,18 @@ pub(crate) struct Pause {
     then: Then,
 }
 
-/// Lets a paused rotation go on
+/// Lets a paused rotation go on, or puts a site in that was tried by hand
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Without a site it ends a pause, or else says yes to the one site that waits to be tried ([verify] hold in the
+playbook). It says no to one: cleanslate withdraw SITE --reason TEXT.
+
+Examples:
+  cleanslate resume
+  cleanslate resume fra")]
 pub(crate) struct Resume {
+    /// The site that was tried by hand, and is good
+    site: Option<SiteName>,
     /// Why; it is kept in the journal
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -77,8 +87,16 @@ pub(crate) async fn pause(desk: &Desk, args: &Pause) -> Outcome {
 }
 
 pub(crate) async fn resume(desk: &Desk, args: &Resume) -> Outcome {
-    let reason = args.reason.clone();
-    told(desk, "resume", &Command::Resume { reason }).await
+    if let Some(site) = &args.site {
+        known_site(&desk.load()?.fleet, site)?;
+    }
+    let site = args.site.as_ref();
+    let what = site.map_or("resume".to_owned(), |site| format!("resume {site}"));
+    let command = Command::Resume {
+        reason: args.reason.clone(),
+        site: args.site.clone(),
+    };
+    told(desk, &what, &command).await
 }
 
 /// Only whoever runs the rotation can hold it.

@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Until {
     /// The site's next visit has ended.
     Visited(SiteName),
+    /// The site is out of DNS, and held.
+    Withdrawn(SiteName),
     /// The marker's list of cordoned sites has the site, or has it no more.
     Cordoned { site: SiteName, cordoned: bool },
     /// The rotation has ended: however it did.
@@ -103,10 +105,13 @@ impl<'a> Elsewhere<'a> {
                 self.cordoned(&site, cordoned).await
             }
             (Until::Taken, _) => Ok(Exit::Done),
-            (Until::Visited(_) | Until::Ended | Until::Rotated, Some(watch)) => {
-                self.follow(watch, rotation).await
+            (
+                Until::Visited(_) | Until::Withdrawn(_) | Until::Ended | Until::Rotated,
+                Some(watch),
+            ) => self.follow(watch, rotation).await,
+            (Until::Visited(_) | Until::Withdrawn(_) | Until::Ended | Until::Rotated, None) => {
+                self.remembered(rotation)
             }
-            (Until::Visited(_) | Until::Ended | Until::Rotated, None) => self.remembered(rotation),
         }?;
         Ok(Some(exit))
     }
@@ -175,19 +180,28 @@ impl<'a> Elsewhere<'a> {
             Until::Ended => line.public.is_end().then_some(Ok(Exit::Done)),
             Until::Cordoned { .. } | Until::Taken => None,
             Until::Rotated => self.rotated(&line.public).map(Ok),
-            Until::Visited(site) if line.public.is_end() => Some(match self.has_begun {
-                true => Ok(Exit::Attention),
-                false => Err(Failure::new(
-                    Exit::Later,
-                    format!("the rotation ended before it was {site}'s turn"),
-                    format!("ask again: cleanslate {}", self.what),
-                )),
-            }),
+            Until::Visited(site) | Until::Withdrawn(site) if line.public.is_end() => {
+                Some(match self.has_begun {
+                    true => Ok(Exit::Attention),
+                    false => Err(Failure::new(
+                        Exit::Later,
+                        format!("the rotation ended before it was {site}'s turn"),
+                        format!("ask again: cleanslate {}", self.what),
+                    )),
+                })
+            }
             Until::Visited(site) if line.site.as_ref() == Some(site) => {
                 self.has_begun = true;
                 ended(&line.public).map(Ok)
             }
-            Until::Visited(_) => None,
+            // It was tried by hand, and stays where it is: that is what was asked for.
+            Until::Withdrawn(site) if line.site.as_ref() == Some(site) => {
+                self.has_begun = true;
+                let is_out = matches!(line.public, Public::SiteQuarantined { .. });
+                let done = is_out.then_some(Exit::Done);
+                done.or_else(|| ended(&line.public)).map(Ok)
+            }
+            Until::Visited(_) | Until::Withdrawn(_) => None,
         }
     }
 
@@ -333,6 +347,8 @@ fn ended(public: &Public) -> Option<Exit> {
         | Public::Draining { .. }
         | Public::Drained { .. }
         | Public::Recreated { .. }
+        | Public::TrialBegun { .. }
+        | Public::TrialAccepted { .. }
         | Public::Verified { .. }
         | Public::Restored { .. }
         | Public::Soaked

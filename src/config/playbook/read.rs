@@ -11,7 +11,7 @@ use super::schedule::read_schedule;
 use crate::model::id::{PlaybookName, SiteName};
 use crate::model::playbook::{
     Anonymous, Before, Drain, Failure, FailureThen, Playbook, Preflight, Quiet, Recreate, Soak,
-    StillBusy, Strays, Volumes,
+    StillBusy, Strays, Verify, Volumes,
 };
 
 /// A playbook, and where it says what must fit the fleet.
@@ -48,9 +48,9 @@ pub(crate) fn read(
         .as_ref()
         .map(|drain| drain.span_of("at_most").unwrap_or(drain.span.clone()));
     let recreate = root.optional::<Table<'_>>("recreate", findings);
+    let verify = root.optional::<Table<'_>>("verify", findings);
     let soak = root.optional::<Table<'_>>("soak", findings);
     let failure = root.optional::<Table<'_>>("failure", findings);
-    root.later("verify", "probes and health checks verify a site", findings);
     root.later(
         "make_room",
         "scale the other sites up by hand beforehand",
@@ -66,6 +66,7 @@ pub(crate) fn read(
         schedule: schedule.and_then(|table| read_schedule(table, findings)),
         drain: read_drain(drain, findings),
         recreate: read_recreate(recreate, findings),
+        verify: read_verify(verify, findings),
         soak: read_soak(soak, findings),
         failure: read_failure(failure, findings),
     };
@@ -221,6 +222,16 @@ impl<'a> FromToml<'a> for Before {
             within: within.unwrap_or(Duration::from_secs(600)),
         })
     }
+}
+
+fn read_verify(table: Option<Table<'_>>, findings: &mut Findings) -> Verify {
+    let mut verify = Verify::default();
+    if let Some(mut table) = table {
+        verify.hold = table.optional("hold", findings).unwrap_or(verify.hold);
+        table.later("warm", "probes and health checks verify a site", findings);
+        table.finish(findings);
+    }
+    verify
 }
 
 fn read_soak(table: Option<Table<'_>>, findings: &mut Findings) -> Soak {

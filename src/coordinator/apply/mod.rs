@@ -36,12 +36,11 @@ impl Applying<'_> {
         match event {
             Event::Started => self.started(),
             Event::Planned { plan } => self.planned(plan),
-            Event::AbortRequested { actor, reason } => {
-                let reason = reason
-                    .clone()
-                    .unwrap_or_else(|| format!("asked by {actor}"));
-                self.end_with(Ending::Aborted { reason });
-            }
+            Event::AbortRequested {
+                actor,
+                reason,
+                is_superseded,
+            } => self.abort_requested(actor, reason.as_ref(), *is_superseded),
             Event::Paused {
                 actor,
                 reason,
@@ -252,6 +251,18 @@ impl Applying<'_> {
             } => {
                 self.visit(site, |visit, _| visit.host_verified(host, problems));
             }
+            Event::TrialBegun { site } => self.visit(site, Visit::trial_begun),
+            Event::TrialAccepted {
+                site,
+                actor: _,
+                reason: _,
+            }
+            | Event::TrialWaived { site } => self.visit(site, Visit::trial_over),
+            Event::TrialRefused {
+                site,
+                actor: _,
+                reason: _,
+            } => self.trial_refused(site),
             Event::Verified { site } => self.visit(site, |visit, _| visit.verified()),
             Event::AttemptFailed {
                 site,

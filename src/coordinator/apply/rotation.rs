@@ -114,6 +114,7 @@ impl Applying<'_> {
             visits: BTreeMap::new(),
             ended: BTreeMap::new(),
             ending: None,
+            aborted_by: None,
             pause: None,
             window: None,
             end: None,
@@ -157,6 +158,30 @@ impl Applying<'_> {
         for site in sites {
             rotation.ended.remove(&site);
             rotation.asked.insert(site, Arc::clone(&own));
+        }
+    }
+
+    /// A person who ends a rotation wants its sites in. Where nobody did, those that are to be tried
+    /// by hand still are.
+    pub(super) fn abort_requested(
+        &mut self,
+        actor: &str,
+        reason: Option<&String>,
+        is_superseded: bool,
+    ) {
+        let reason = reason.cloned();
+        let reason = reason.unwrap_or_else(|| format!("asked by {actor}"));
+        if let Some(rotation) = self.state.rotation_mut().filter(|_| !is_superseded) {
+            rotation.aborted_by = Some(actor.to_owned());
+        }
+        self.end_with(Ending::Aborted { reason });
+    }
+
+    /// The marker is to say that a person took it out.
+    pub(super) fn trial_refused(&mut self, site: &SiteName) {
+        if let Some(rotation) = self.state.rotation_mut() {
+            let site = site.clone();
+            rotation.writes.push_back(Intent::Hold { site });
         }
     }
 
@@ -365,6 +390,7 @@ impl Applying<'_> {
             scale_from: scale.clone(),
             out_since: None,
             recreate_since: None,
+            on_trial: Duration::ZERO,
         }
     }
 }

@@ -103,8 +103,11 @@ fn draft(seen: &Seen<'_>, intent: &Intent, old: &Marker) -> Result<Draft, Refusa
             taken_out(marker, site);
         }
         Intent::Hold { site } => {
-            safety::ttl(seen.ctx.fleet, seen.view, site)?;
-            draft.delete = leaving(seen, old, site)?;
+            // Of one that is out already nobody's answers are left to be waited for.
+            if safety::presence(seen.ctx.fleet, seen.view, site) != Presence::None {
+                safety::ttl(seen.ctx.fleet, seen.view, site)?;
+                draft.delete = leaving(seen, old, site)?;
+            }
             marker.held.insert(site.clone());
         }
         Intent::Expel { site } => {

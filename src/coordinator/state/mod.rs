@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use host::HostWork;
 pub use lane::{Flight, Lane};
 pub use rotation::{Ending, Pause, Rotation, WindowWait};
-pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait};
+pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait, Trial};
 pub use visit::{EvidenceWork, Visit};
 
 use super::guards::Guard;

@@ -35,6 +35,8 @@ pub struct Rotation {
     pub visits: BTreeMap<SiteName, Arc<Visit>>,
     pub ended: BTreeMap<SiteName, (VisitEnd, Option<Problem>)>,
     pub ending: Option<Ending>,
+    /// The person who ended it: what is verified goes in, tried by hand or not.
+    pub aborted_by: Option<String>,
     pub pause: Option<Pause>,
     /// The sites that are next wait for their quiet hours.
     pub window: Option<WindowWait>,
@@ -100,6 +102,13 @@ impl Rotation {
     pub fn next_sites(&self) -> impl Iterator<Item = &SiteName> {
         let wave = self.plan.waves.get(self.wave).into_iter().flatten();
         wave.filter(|site| !self.ended.contains_key(*site) && !self.visits.contains_key(*site))
+    }
+
+    /// The sites that wait for a person to try them by hand.
+    pub fn on_trial(&self) -> impl Iterator<Item = &SiteName> {
+        let visits = self.visits.values();
+        let waits = visits.filter(|visit| visit.is_on_trial());
+        waits.map(|visit| &visit.site)
     }
 
     /// Whether no further visit starts.

@@ -1,6 +1,9 @@
 //! How far the site of a visit is.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use crate::coordinator::effect::Made;
 use crate::coordinator::event::VisitEnd;
@@ -61,9 +64,16 @@ pub enum Stage {
     Inspecting {
         hosts: BTreeMap<HostName, Token>,
         problems: Vec<Problem>,
+        trial: Trial,
     },
     Verifying {
         token: Token,
+        trial: Trial,
+    },
+    /// Verified; a person is to try it by hand, at these addresses, and to say whether it goes in.
+    OnTrial {
+        since: Timestamp,
+        addresses: BTreeSet<IpAddr>,
     },
     /// Verified; wants to be restored (or, found out, to be clean).
     Restoring,
@@ -136,6 +146,14 @@ pub enum Look {
     ToExpel,
 }
 
+/// Whether a person has tried what is being verified. Containers that are made anew are untried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    Untried,
+    /// It is verified once more, for it has stood a while.
+    Accepted,
+}
+
 /// One host's part of the last look.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LastInventory {
@@ -184,6 +202,7 @@ impl Stage {
             | Stage::Starting { .. }
             | Stage::Inspecting { .. }
             | Stage::Verifying { .. }
+            | Stage::OnTrial { .. }
             | Stage::Restoring
             | Stage::RestoreFollowing { .. }
             | Stage::Soaking { .. }
@@ -206,7 +225,8 @@ impl Stage {
             Stage::Clearing { .. }
             | Stage::Starting { .. }
             | Stage::Inspecting { .. }
-            | Stage::Verifying { .. } => true,
+            | Stage::Verifying { .. }
+            | Stage::OnTrial { .. } => true,
             Stage::Readying
             | Stage::Probing { .. }
             | Stage::Withdrawing

@@ -1,6 +1,7 @@
 //! One site's share of a rotation, as it stands.
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -57,6 +58,8 @@ pub struct Visit {
     pub scale_from: BTreeMap<String, u32>,
     pub out_since: Option<Timestamp>,
     pub recreate_since: Option<Mono>,
+    /// For how long it has waited for people to try it.
+    pub on_trial: Duration,
 }
 
 /// How far the evidence of a visit is: taken while the site drains, never waited for without end.
@@ -93,6 +96,11 @@ impl Visit {
         self.hosts.values().any(|work| *work != HostWork::None)
     }
 
+    /// Whether it waits for a person to try it by hand.
+    pub fn is_on_trial(&self) -> bool {
+        matches!(self.stage, Stage::OnTrial { .. })
+    }
+
     /// Whether a host or the evidence is waited for.
     pub fn is_busy(&self) -> bool {
         self.hosts.values().any(HostWork::is_pending) || !self.has_evidence()
@@ -126,6 +134,7 @@ impl Visit {
             | Stage::Starting { .. }
             | Stage::Inspecting { .. }
             | Stage::Verifying { .. }
+            | Stage::OnTrial { .. }
             | Stage::RestoreFollowing { .. }
             | Stage::Soaking { .. }
             | Stage::Pruning { .. }

@@ -2,8 +2,9 @@
 //! ends well.
 use std::time::Duration;
 
+use super::trial::{holding, refuse, runs_and_is_liked};
 use super::world::{World, site};
-use super::{end_of, everything_is_new, is_idle_without_debts, is_unhurt, night};
+use super::{count, end_of, everything_is_new, is_idle_without_debts, is_unhurt, night};
 use crate::coordinator::event::{Event, PauseEnd, RotationEnd, Then};
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
@@ -12,6 +13,9 @@ use crate::coordinator::plan::{Mode, Options};
 
 /// How many steps a calm night has, about; each is tried.
 const STEPS: usize = 400;
+
+/// After so many steps somebody looks whether a site waits to be tried.
+const PATIENCE: usize = 25;
 
 fn pause(ends: PauseEnd) -> Input {
     Input::Command(Command::Pause {
@@ -25,6 +29,7 @@ fn resume() -> Input {
     Input::Command(Command::Resume {
         actor: "ana".to_owned(),
         reason: None,
+        site: None,
     })
 }
 
@@ -33,11 +38,27 @@ fn at_every_step(
     ask: impl Fn(&mut World) -> Input,
     then: impl Fn(&mut World, Coordinator, usize),
 ) -> usize {
+    at_every_step_of(World::new, ask, then)
+}
+
+/// The same in a world of another kind. Where a site waits to be tried, it is liked after a while.
+fn at_every_step_of(
+    world: impl Fn() -> World,
+    ask: impl Fn(&mut World) -> Input,
+    then: impl Fn(&mut World, Coordinator, usize),
+) -> usize {
     let mut taken = 0;
     for step in 0..STEPS {
-        let mut world = World::new();
+        let mut world = world();
         let mut machine = night(&mut world);
-        let is_over = (0..step).any(|_| !world.step(&mut machine));
+        let is_over = (0..step).any(|step| {
+            let is_liked = step % PATIENCE == 0 && machine.state().running().is_some();
+            if is_liked {
+                // Rejected where nobody waits.
+                drop(world.tell(&mut machine, &resume()));
+            }
+            !world.step(&mut machine)
+        });
         if is_over {
             return taken;
         }
@@ -198,4 +219,56 @@ fn an_abort_a_cordon_and_a_rebuild_are_taken_at_any_step_or_rejected() {
         assert_eq!(end, RotationEnd::Completed, "asked at step {step}");
         assert!(is_idle_without_debts(world), "asked at step {step}");
     });
+}
+
+/// A site that waits to be tried goes in by a person's word alone, whatever is asked and when.
+#[test]
+fn a_site_is_accepted_refused_or_left_waiting_at_any_step() {
+    let refused = at_every_step_of(
+        holding,
+        |_| refuse("fra"),
+        |world, mut machine, step| {
+            let is_refusal = |event: &Event| matches!(event, Event::TrialRefused { .. });
+            let was_refused = count(world, is_refusal) > 0;
+            runs_and_is_liked(world, &mut machine);
+            let end = end_of(machine.state());
+            let marker = world.marker().unwrap();
+            let is_held = marker.held.contains(&site("fra"));
+            assert_eq!(is_held, was_refused, "asked at step {step}");
+            assert_eq!(is_held, !world.serves(&site("fra")), "asked at step {step}");
+            assert_eq!(is_held, end == RotationEnd::Halted, "asked at step {step}");
+        },
+    );
+    assert!(refused > 5, "{refused}");
+    let accepted = at_every_step_of(
+        holding,
+        |_| resume(),
+        |world, mut machine, step| {
+            runs_and_is_liked(world, &mut machine);
+            let end = end_of(machine.state());
+            assert_eq!(end, RotationEnd::Completed, "asked at step {step}");
+            assert!(everything_is_new(world) && is_idle_without_debts(world));
+        },
+    );
+    assert!(accepted > 5, "{accepted}");
+    at_every_step_of(
+        holding,
+        |_| pause(PauseEnd::Start),
+        |world, mut machine, step| {
+            for _ in 0..200 {
+                if machine.state().may_stop() {
+                    break;
+                }
+                world.step(&mut machine);
+            }
+            assert!(machine.state().may_stop(), "asked at step {step}");
+            if machine.state().running().is_some() {
+                machine = world.crash();
+            }
+            runs_and_is_liked(world, &mut machine);
+            let end = end_of(machine.state());
+            assert_eq!(end, RotationEnd::Completed, "asked at step {step}");
+            assert!(everything_is_new(world) && is_idle_without_debts(world));
+        },
+    );
 }

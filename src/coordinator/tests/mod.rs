@@ -10,6 +10,7 @@ mod marker;
 mod recreating;
 mod returning;
 mod rotations;
+mod trial;
 mod waves;
 mod windows;
 
@@ -20,6 +21,8 @@ use super::state::State;
 /// What tests of other modules meet too.
 pub(crate) mod world {
     pub(crate) use super::driving::{fleet, site};
+    pub(crate) use super::night;
+    pub(crate) use super::trial::{holding, refuse};
     pub(crate) use crate::sim::world::fleet::{project, service};
     pub(crate) use crate::sim::world::{Desk, World, digest, fleet_of, playbook, problem};
 }
@@ -96,7 +99,7 @@ fn ask(
 }
 
 /// A night of all sites on a world of three.
-fn night(world: &mut World) -> Coordinator {
+pub(crate) fn night(world: &mut World) -> Coordinator {
     began(world, Mode::Rotate, None, Options::default())
 }
 

@@ -287,7 +287,11 @@ fn a_pause_over_its_window_carries_a_site_over_and_a_shorter_one_does_not() {
             0
         );
         let (actor, reason) = ("ana".to_owned(), None);
-        let resume = Command::Resume { actor, reason };
+        let resume = Command::Resume {
+            actor,
+            reason,
+            site: None,
+        };
         world.tells(&mut machine, &Input::Command(resume));
         world.run(&mut machine);
         assert_eq!(visit_end(machine.state(), "sin"), end, "{until}");

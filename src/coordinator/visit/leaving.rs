@@ -65,6 +65,7 @@ impl Visit {
             | Stage::Starting { .. }
             | Stage::Inspecting { .. }
             | Stage::Verifying { .. }
+            | Stage::OnTrial { .. }
             | Stage::Restoring
             | Stage::RestoreFollowing { .. }
             | Stage::Soaking { .. }

@@ -11,6 +11,7 @@ mod recreating;
 mod requests;
 mod returning;
 mod to_safety;
+mod trial;
 mod turn;
 mod written;
 

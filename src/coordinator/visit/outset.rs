@@ -8,7 +8,7 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, recreates};
 use crate::coordinator::rotation::kind_of;
-use crate::coordinator::state::{EvidenceWork, HostWork, Look, Stage, State, Visit};
+use crate::coordinator::state::{EvidenceWork, HostWork, Look, Stage, State, Trial, Visit};
 use crate::model::id::{ContainerId, HostName, SiteName, Token};
 
 impl Visit {
@@ -233,7 +233,10 @@ fn as_it_stands(turn: &mut Turn<'_>) -> Stage {
         | Mode::Rebuild
         | Mode::Withdraw
         | Mode::Cordon { .. }
-        | Mode::TakeOver => Stage::Verifying { token: turn.mint() },
+        | Mode::TakeOver => Stage::Verifying {
+            token: turn.mint(),
+            trial: Trial::Untried,
+        },
     }
 }
 
@@ -297,6 +300,7 @@ impl Former {
             | Stage::Starting { .. }
             | Stage::Inspecting { .. }
             | Stage::Verifying { .. }
+            | Stage::OnTrial { .. }
             | Stage::BackingOff { .. }
             | Stage::Expelling
             | Stage::Writing { .. }

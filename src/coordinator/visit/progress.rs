@@ -48,10 +48,15 @@ pub(crate) fn advance(story: &Story<'_>) -> Vec<Event> {
             hosts,
         } if hosts.is_empty() => story.clear_next(*level, inventories),
         Stage::Starting { level, hosts } if hosts.is_empty() => story.start_next(*level),
-        Stage::Inspecting { hosts, problems } if hosts.is_empty() => match problems.first() {
+        Stage::Inspecting {
+            hosts, problems, ..
+        } if hosts.is_empty() => match problems.first() {
             None => vec![Event::VerifyBegun { site }],
             Some(problem) => story.failed(problem),
         },
+        Stage::OnTrial { .. } if story.rotation.aborted_by.is_some() => {
+            vec![Event::TrialWaived { site }]
+        }
         Stage::Soaking {
             time,
             traffic: TrafficWait::Seen { .. },
@@ -77,6 +82,7 @@ pub(crate) fn advance(story: &Story<'_>) -> Vec<Event> {
         | Stage::Starting { .. }
         | Stage::Inspecting { .. }
         | Stage::Verifying { .. }
+        | Stage::OnTrial { .. }
         | Stage::Restoring
         | Stage::RestoreFollowing { .. }
         | Stage::Soaking { .. }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Turn;
 use crate::coordinator::effect::Made;
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::state::{Stage, Visit};
+use crate::coordinator::state::{Stage, Trial, Visit};
 use crate::model::id::{ContainerId, HostName};
 use crate::model::time::Mono;
 
@@ -86,23 +86,37 @@ impl Visit {
     }
 
     pub(crate) fn recreated(&mut self, turn: &mut Turn<'_>) {
+        self.inspect(turn, Trial::Untried);
+    }
+
+    pub(super) fn inspect(&mut self, turn: &mut Turn<'_>, trial: Trial) {
         let hosts = self.hosts.keys();
         let hosts = hosts.map(|host| (host.clone(), turn.mint())).collect();
         self.stage = Stage::Inspecting {
             hosts,
             problems: Vec::new(),
+            trial,
         };
     }
 
     pub(crate) fn host_verified(&mut self, host: &HostName, found: &[Problem]) {
-        if let Stage::Inspecting { hosts, problems } = &mut self.stage {
+        if let Stage::Inspecting {
+            hosts, problems, ..
+        } = &mut self.stage
+        {
             hosts.remove(host);
             problems.extend(found.iter().cloned());
         }
     }
 
     pub(crate) fn verify_begun(&mut self, turn: &mut Turn<'_>) {
-        self.stage = Stage::Verifying { token: turn.mint() };
+        let trial = if let Stage::Inspecting { trial, .. } = self.stage {
+            trial
+        } else {
+            Trial::Untried
+        };
+        let token = turn.mint();
+        self.stage = Stage::Verifying { token, trial };
     }
 
     pub(crate) fn attempt_failed(&mut self, turn: &mut Turn<'_>, problem: &Problem, until: Mono) {

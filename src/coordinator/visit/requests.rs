@@ -115,6 +115,7 @@ impl Asks<'_> {
             | Stage::Withdrawing
             | Stage::Drained
             | Stage::Dirtying { .. }
+            | Stage::OnTrial { .. }
             | Stage::Restoring
             | Stage::Expelling
             | Stage::PuttingBack { .. }
@@ -169,7 +170,7 @@ impl Asks<'_> {
                     self.add_engine(awaited, *token, host, || EngineRequest::TakeInventory);
                 }
             }
-            Stage::Verifying { token } => {
+            Stage::Verifying { token, .. } => {
                 awaited.add(*token, || self.probe(ProbeManner::Verify));
             }
             Stage::Soaking {

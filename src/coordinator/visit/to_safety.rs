@@ -75,6 +75,7 @@ impl Story<'_> {
             | Stage::Starting { .. }
             | Stage::Inspecting { .. }
             | Stage::Verifying { .. }
+            | Stage::OnTrial { .. }
             | Stage::Restoring
             | Stage::RestoreFollowing { .. }
             | Stage::Pruning { .. }

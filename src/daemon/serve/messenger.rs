@@ -184,6 +184,8 @@ impl Herald {
             Some(format!("cleanslate rebuild {site} --reason TEXT"))
         } else if let (Public::Waiting { .. }, Severity::Warning) = (&line.public, severity) {
             Some("cleanslate status".to_owned())
+        } else if let Public::TrialBegun { next, .. } = &line.public {
+            Some(next.clone())
         } else {
             None
         };
@@ -328,6 +330,11 @@ mod tests {
         lines.send(skipped("nyc")).unwrap();
         lines.send(line(Some("fra"), Public::Soaked)).unwrap();
         lines.send(skipped("fra")).unwrap();
+        let trial = Public::TrialBegun {
+            addresses: ["192.0.2.10".parse().unwrap()].into(),
+            next: "cleanslate resume fra".to_owned(),
+        };
+        lines.send(line(Some("fra"), trial)).unwrap();
         lines.send(line(None, halted)).unwrap();
         messenger.note(&Note {
             severity: Severity::Info,
@@ -342,14 +349,16 @@ mod tests {
             channels: None,
         });
         messenger.end().await;
-        let mut told = Vec::new();
+        let (mut told, mut texts) = (Vec::new(), Vec::new());
         while let Ok(message) = heard.try_recv() {
             let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
             told.push([text("event"), text("severity"), text("next")]);
+            texts.push(text("text"));
         }
         let expected = [
             ["waiting", "warning", "cleanslate status"],
             ["site_skipped", "warning", ""],
+            ["trial_begun", "warning", "cleanslate resume fra"],
             [
                 "rotation_halted",
                 "critical",
@@ -358,6 +367,7 @@ mod tests {
             ["note", "critical", "cleanslate rotate nightly"],
         ];
         assert_eq!(told, expected.map(|of| of.map(str::to_owned)));
+        assert_eq!(texts[2], "verified; waits for a person to try 192.0.2.10");
     }
 
     #[tokio::test]

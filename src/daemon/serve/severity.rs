@@ -11,6 +11,7 @@ pub(super) fn severity(public: &Public, at: Timestamp) -> Option<Severity> {
         Public::RotationPlanned {
             in_freeze: None, ..
         }
+        | Public::TrialAccepted { .. }
         | Public::VisitCompleted { .. }
         | Public::TagMoved { .. }
         | Public::RotationResumed {
@@ -21,6 +22,7 @@ pub(super) fn severity(public: &Public, at: Timestamp) -> Option<Severity> {
             in_freeze: Some(_), ..
         }
         | Public::RotationCompleted { .. }
+        | Public::TrialBegun { .. }
         | Public::SiteSkipped { .. }
         | Public::PutBack { .. }
         | Public::Retrying { .. }

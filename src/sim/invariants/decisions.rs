@@ -65,6 +65,11 @@ const DECIDED: &[Invariant<OnDecision>] = &[
         ask: pause_holds,
     },
     Invariant {
+        name: "tried by hand",
+        reason: "where the playbook says so, a rebuilt site goes in when a person has said so",
+        ask: tried_by_hand,
+    },
+    Invariant {
         name: "others are well",
         reason: "a site that can still go back goes back when another one fails",
         ask: others_are_well,
@@ -266,6 +271,24 @@ fn pause_holds(_: &World, decided: &Decided<'_>) -> Option<String> {
                 .then(|| format!("a last look at {site} begins"));
         }
         None
+    })
+}
+
+fn tried_by_hand(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let rotation = decided.machine.state().running()?;
+    let is_asked = world.playbook.verify.hold;
+    let is_ended = world.ghosts.ended_by_word.contains(&rotation.plan.id);
+    decided.events.iter().find_map(|event| {
+        let Event::ChangeDecided {
+            intent: Intent::Restore { site },
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let is_rebuilt = rotation.visits.get(site)?.kind != VisitKind::AsItStands;
+        let is_said = is_ended || world.ghosts.is_said_in(site);
+        (is_asked && is_rebuilt && !is_said).then(|| format!("{site} goes in untried"))
     })
 }
 

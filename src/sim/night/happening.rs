@@ -116,7 +116,8 @@ impl Night {
             | Fault::ZoneRestored
             | Fault::MarkerDeleted
             | Fault::TtlChanged
-            | Fault::Pauses => self.people_act(fault, drawn),
+            | Fault::Pauses
+            | Fault::Trials => self.people_act(fault, drawn),
         }
     }
 
@@ -369,6 +370,7 @@ impl Night {
             }
             Fault::TtlChanged => self.changes_ttl(),
             Fault::Pauses => self.pauses(*later),
+            Fault::Trials => self.tries(),
             // A person who thinks better of it; the floor is overridden by those who withdraw a
             // site, when nothing runs.
             _ => {}

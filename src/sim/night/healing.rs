@@ -195,6 +195,7 @@ impl Night {
     fn ends(&mut self) {
         let from = self.crew.world.now;
         for _ in 0..self.bounds.most_steps {
+            self.tries_all();
             if !self.crew.world.hurt.is_empty() || !self.step() {
                 break;
             }

@@ -9,6 +9,7 @@ use crate::coordinator::plan::{Mode, Options, Plan};
 use crate::model::id::SiteName;
 use crate::model::time::span;
 use crate::sim::faults::Fault;
+use crate::sim::trace::Who;
 
 impl Night {
     pub(super) fn planned(
@@ -104,7 +105,12 @@ impl Night {
         let (actor, reason) = ("ana".to_owned(), "a look at it".to_owned());
         if is_paused && self.chance.one_in(2) {
             let reason = None;
-            self.tells(Fault::Pauses, "resume", Command::Resume { actor, reason });
+            let command = Command::Resume {
+                actor,
+                reason,
+                site: None,
+            };
+            self.tells(Fault::Pauses, "resume", command);
             return;
         }
         let at = self.crew.world.time().wall;
@@ -148,9 +154,49 @@ impl Night {
         let state = self.crew.machine().state();
         if state.running().is_some_and(|it| it.pause.is_some()) {
             let (actor, reason) = ("ana".to_owned(), None);
-            self.crew
-                .hears(&Input::Command(Command::Resume { actor, reason }));
+            self.crew.hears(&Input::Command(Command::Resume {
+                actor,
+                reason,
+                site: None,
+            }));
         }
+    }
+
+    /// A person tries a site that waits for it, and likes it or not.
+    pub(super) fn tries(&mut self) {
+        let Some(site) = self.on_trial() else {
+            return;
+        };
+        let actor = "ana".to_owned();
+        if self.chance.below(3) > 0 {
+            let words = format!("resume {site}");
+            self.tells(Fault::Trials, &words, accepted(site));
+        } else {
+            let reason = "it shows last week's prices".to_owned();
+            let words = format!("withdraw {site} --reason \"{reason}\"");
+            let command = Command::Refuse {
+                site,
+                actor,
+                reason,
+            };
+            self.tells(Fault::Trials, &words, command);
+        }
+    }
+
+    /// Whoever has not tried a site yet does so, and likes it.
+    pub(super) fn tries_all(&mut self) {
+        while let Some(site) = self.on_trial() {
+            let (seat, words) = (self.crew.seat(), format!("cleanslate resume {site}"));
+            self.told(Who::Person, &format!("{seat}: {words}"));
+            if !self.crew.hears(&Input::Command(accepted(site))) {
+                return;
+            }
+        }
+    }
+
+    fn on_trial(&self) -> Option<SiteName> {
+        let rotation = self.crew.machine().state().running()?;
+        rotation.on_trial().next().cloned()
     }
 
     /// Said to the coordinator at the desk while its rotation runs; elsewhere there is nobody who
@@ -161,5 +207,13 @@ impl Night {
             self.notes(fault, format!("{seat}: cleanslate {words}"));
             self.crew.hears(&Input::Command(command));
         }
+    }
+}
+
+fn accepted(site: SiteName) -> Command {
+    Command::Resume {
+        actor: "ana".to_owned(),
+        reason: None,
+        site: Some(site),
     }
 }

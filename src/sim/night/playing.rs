@@ -38,6 +38,7 @@ pub fn calm(stage: &Stage) -> Report {
     night.crew.world.delays.clear();
     night.begins(Mode::Rotate, None, Options::default());
     for _ in 0..night.bounds.most_steps {
+        night.tries_all();
         if !night.step() {
             break;
         }

@@ -75,11 +75,14 @@ impl Stage {
     /// The faults that can happen to this fleet: where nobody measures traffic, nothing can be
     /// wrong with it.
     pub fn applicable(&self) -> Vec<Fault> {
-        let has_meter = self.fleet.measures_traffic;
         let faults = self.faults.iter().copied();
-        faults
-            .filter(|fault| has_meter || !fault.is_about_traffic())
-            .collect()
+        faults.filter(|fault| self.can_happen(*fault)).collect()
+    }
+
+    fn can_happen(&self, fault: Fault) -> bool {
+        let is_measured = self.fleet.measures_traffic || !fault.is_about_traffic();
+        let is_tried = self.playbook.verify.hold || fault != Fault::Trials;
+        is_measured && is_tried
     }
 
     pub(super) fn bounds(&self) -> Bounds {
@@ -140,6 +143,7 @@ pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
     if chance.one_in(8) {
         quieten(&mut fleet, &mut chance);
     }
+    playbook.verify.hold = chance.one_in(8);
     Stage {
         fleet,
         playbook,

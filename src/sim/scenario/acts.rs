@@ -32,12 +32,13 @@ pub(super) fn plays_by(playbook: &mut Playbook, line: &Line, word: &str) -> Resu
         Some(("preflight", "skip")) => playbook.failure.preflight = Preflight::Skip,
         Some(("preflight", "halt")) => playbook.failure.preflight = Preflight::Halt,
         Some(("max_unavailable", count)) => playbook.max_unavailable = number(line, count)?,
+        Some(("hold", "true")) => playbook.verify.hold = true,
         Some(("containers", "keep")) => playbook.recreate.containers = false,
         Some(_) | None => {
             return Err(line.wrong(
                 format!("a playbook has no {word}"),
                 "use at_least=, at_most=, then=put_back|proceed, soak=, preflight=skip|halt, \
-                 max_unavailable=, containers=keep",
+                 max_unavailable=, containers=keep, hold=true",
             ));
         }
     }

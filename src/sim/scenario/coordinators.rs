@@ -17,7 +17,7 @@ const MOST_STEPS: usize = 50_000;
 
 const ACTS: &str = "rotate, rebuild SITE, restore SITE, withdraw SITE, cordon SITE, uncordon SITE, \
      recover, take-over (each with --take-over, --below-floor, --unverified, --restore, --wait TIME), \
-     abort, pause [--for TIME], resume, told to end, supersede, until EVENT [SITE], step, to the end, freezes, wakes, requests land after TIME, dies, \
+     abort, pause [--for TIME], resume [SITE], told to end, supersede, until EVENT [SITE], step, to the end, freezes, wakes, requests land after TIME, dies, \
      dies before|after its decision is on disk, comes back, comes back without its store, \
      keeps a copy of its store, comes back with that copy, comes back with a copy of b's store";
 
@@ -44,9 +44,14 @@ impl Scene {
                 let then = Then::Resume;
                 self.told(line, pause(PauseEnd::Time { at, then }))
             }
-            ["resume"] => {
-                let (actor, reason) = ("ana".to_owned(), None);
-                self.told(line, Command::Resume { actor, reason })
+            ["resume", site @ ..] => {
+                let site = site.first().map(|name| self.site(line, name));
+                let command = Command::Resume {
+                    actor: "ana".to_owned(),
+                    reason: None,
+                    site: site.transpose()?,
+                };
+                self.told(line, command)
             }
             ["supersede"] => self.told(line, Command::Supersede),
             ["until", "sends", intent, site @ ..] => {
@@ -275,11 +280,12 @@ impl Scene {
                     plan: Box::new(plan),
                 }
             }
-            Mode::Rotate
-            | Mode::Restore { .. }
-            | Mode::Recover
-            | Mode::Withdraw
-            | Mode::TakeOver => {
+            Mode::Withdraw => Command::Refuse {
+                site: site.ok_or_else(none)?,
+                actor: "ana".to_owned(),
+                reason: "it shows last week's prices".to_owned(),
+            },
+            Mode::Rotate | Mode::Restore { .. } | Mode::Recover | Mode::TakeOver => {
                 let what = format!("a rotation runs at {}", self.crew.seat());
                 return Err(line.wrong(what, "let it come to its end, or abort it"));
             }

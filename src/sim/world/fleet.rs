@@ -126,6 +126,7 @@ pub(crate) fn playbook() -> Playbook {
             },
             then: StillBusy::PutBack,
         },
+        verify: Verify { hold: false },
         soak: Soak {
             for_at_least: s(60),
             traffic_within: s(120),

@@ -52,6 +52,10 @@ pub(crate) struct Ghosts {
     pub(crate) dirtied: BTreeMap<SiteName, u64>,
     /// When something was last started there.
     pub(crate) started: BTreeMap<SiteName, u64>,
+    /// When a person last said of a site that it may go in.
+    pub(crate) said_in: BTreeMap<SiteName, u64>,
+    /// Rotations that a person ended.
+    pub(crate) ended_by_word: BTreeSet<RotationId>,
     /// Sites that were said to have broken in service, and the epoch of whoever was told.
     pub(crate) broken: BTreeMap<SiteName, Epoch>,
     /// The epoch of whoever's request is being carried out.
@@ -189,6 +193,12 @@ impl Ghosts {
     pub(crate) fn cached_for(&self, site: &SiteName, now: u64) -> u64 {
         let until = self.cached_until.get(site);
         until.map_or(0, |until| until.saturating_sub(now))
+    }
+
+    /// Whether a person said so of what runs there now.
+    pub(crate) fn is_said_in(&self, site: &SiteName) -> bool {
+        let said = self.said_in.get(site);
+        said.is_some() && said >= self.started.get(site)
     }
 
     /// Whether something was started at the site since a marker last began to call it dirty.

@@ -234,6 +234,7 @@ impl World {
         // The journal is here: nobody else writes them down.
         let events = std::mem::take(&mut decision.events);
         self.ghosts.acts(machine.state(), &events);
+        self.hears_a_word(machine, input, &events);
         let before = self.trace.is_some().then(|| machine.state().clone());
         let Ok(effects) = machine.commit(decision, now, |_| Ok::<(), std::convert::Infallible>(()));
         if let Some(before) = before {

@@ -1,5 +1,7 @@
 //! What people say, and may therefore be done.
 use super::World;
+use crate::coordinator::event::Event;
+use crate::coordinator::input::{Command, Input};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::{Mode, Options, Plan};
 use crate::model::id::SiteName;
@@ -31,6 +33,31 @@ impl World {
         }
         if plan.options.below_floor || plan.mode == (Mode::Restore { unverified: true }) {
             self.is_overridden = true;
+        }
+    }
+}
+
+impl World {
+    /// Whether a person's word was among what a coordinator was told: that a site goes in which was
+    /// tried, or that all is to end. A pause that aborts when its time has come was such a word.
+    pub(crate) fn hears_a_word(&mut self, machine: &Coordinator, input: &Input, events: &[Event]) {
+        let is_resumed = matches!(input, Input::Command(Command::Resume { .. }));
+        let rotation = machine.state().running();
+        for event in events {
+            if let Event::VisitStarted { site, .. } = event {
+                self.ghosts.said_in.remove(site);
+            } else if let Event::TrialAccepted { site, .. } = event
+                && is_resumed
+            {
+                self.ghosts.said_in.insert(site.clone(), self.now);
+            } else if let Event::AbortRequested {
+                is_superseded: false,
+                ..
+            } = event
+            {
+                let id = rotation.map(|rotation| rotation.plan.id.clone());
+                self.ghosts.ended_by_word.extend(id);
+            }
         }
     }
 }

@@ -119,6 +119,8 @@ impl Row {
             Public::Ready { .. }
             | Public::Drained { .. }
             | Public::Recreated { .. }
+            | Public::TrialBegun { .. }
+            | Public::TrialAccepted { .. }
             | Public::Verified { .. }
             | Public::Soaked
             | Public::Retrying { .. } => self.took(step, at),

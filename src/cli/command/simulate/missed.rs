@@ -65,6 +65,11 @@ const MISSED: &[Missed] = &[
         "two-coordinators",
         "a rule is broken: taken over by right",
     ),
+    (
+        Guard::TrialsHold,
+        "tried-by-hand",
+        "a rule is broken: tried by hand",
+    ),
     // No rule sees these: a night goes on, and does not end as it should.
     (
         Guard::NewMarkerDirty,

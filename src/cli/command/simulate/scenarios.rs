@@ -121,7 +121,7 @@ fn a_line_that_cannot_be_played_is_named_with_its_cure() {
     line 4: `until withdrawn moon` does not happen
       cure: wait for something that does: a journal's event, by its name
     line 4: a cannot do `dances`
-      cure: write one of: rotate, rebuild SITE, restore SITE, withdraw SITE, cordon SITE, uncordon SITE, recover, take-over (each with --take-over, --below-floor, --unverified, --restore, --wait TIME), abort, pause [--for TIME], resume, told to end, supersede, until EVENT [SITE], step, to the end, freezes, wakes, requests land after TIME, dies, dies before|after its decision is on disk, comes back, comes back without its store, keeps a copy of its store, comes back with that copy, comes back with a copy of b's store
+      cure: write one of: rotate, rebuild SITE, restore SITE, withdraw SITE, cordon SITE, uncordon SITE, recover, take-over (each with --take-over, --below-floor, --unverified, --restore, --wait TIME), abort, pause [--for TIME], resume [SITE], told to end, supersede, until EVENT [SITE], step, to the end, freezes, wakes, requests land after TIME, dies, dies before|after its decision is on disk, comes back, comes back without its store, keeps a copy of its store, comes back with that copy, comes back with a copy of b's store
     line 4: nobody is called frogs
       cure: use a, b, c, a site, primary, secondary, update, answers, engine, removal, request, traffic, clock, tags or person
     line 4: "long" is no time

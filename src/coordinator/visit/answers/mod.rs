@@ -63,11 +63,18 @@ impl Story<'_> {
                 |awaited| *awaited == token,
                 |host| self.on_inspection(host, outcome),
             ),
-            (Stage::Verifying { token: awaited }, Outcome::Probe(probed)) if *awaited == token => {
+            (
+                Stage::Verifying {
+                    token: awaited,
+                    trial,
+                },
+                Outcome::Probe(probed),
+            ) if *awaited == token => {
                 match problems(probed)
                     .first()
                     .filter(|_| Guard::VerifiedByProbes.stands())
                 {
+                    None if self.is_to_be_tried(*trial) => vec![Event::TrialBegun { site }],
                     None => vec![Event::Verified { site }],
                     Some(problem) => self.failed(problem),
                 }
