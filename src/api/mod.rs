@@ -13,6 +13,7 @@ pub mod socket;
 pub mod status;
 pub mod story;
 pub mod token;
+pub mod trace;
 pub(crate) mod when;
 pub mod wire;
 pub(crate) mod words;

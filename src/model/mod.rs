@@ -13,6 +13,7 @@ pub mod notice;
 pub mod playbook;
 pub mod rrset;
 pub mod service;
+pub mod span;
 pub mod template;
 pub mod text;
 pub mod time;
