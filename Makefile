@@ -7,7 +7,7 @@ ALONE = nights:: killed::
 FAULTS = names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies brands:: lab_itself::
 CARGO ?= cargo
 
-.PHONY: setup build check test soak demo bench sim faults soak clean
+.PHONY: setup build check test features soak demo bench sim faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -26,6 +26,10 @@ test: setup check ## what every change must pass: lints, then tests, real BIND, 
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads 1 $(ALONE)
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(ALONE:%=--skip %) $(FAULTS:%=--skip %)
 	$(CARGO) test --locked --doc
+
+features:         ## what is built in only where it is asked for: lints and its tests
+	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
+	$(CARGO) test --locked --lib --features otlp -- otlp:: config:: api::trace
 
 faults: setup     ## servers, hosts, registries and coordinators that fail for real, and the lab they fail in
 	$(CARGO) build --locked --bins --example lab

@@ -15,6 +15,7 @@ pub mod dns;
 pub mod engine;
 pub mod model;
 pub mod notify;
+pub mod otlp;
 pub mod probe;
 pub mod registry;
 pub mod sim;

@@ -987,6 +987,38 @@ fn quiet_hours_are_hours_of_a_zone_that_there_is() {
 }
 
 #[test]
+fn traces_go_to_a_url_without_a_secret() {
+    for (url, said) in [
+        ("127.0.0.1:4318", "[traces].otlp is no URL"),
+        ("grpc://collector:4317", "[traces].otlp is no URL"),
+        (
+            "https://me:hunter2@collector/v1/traces",
+            "[traces].otlp holds a name or a password",
+        ),
+    ] {
+        let traces = format!("[traces]\notlp = \"{url}\"\n\n[[probe]]");
+        let shown = refused(&[("[[probe]]", &traces)]);
+        assert!(shown.contains(said), "{shown}");
+    }
+}
+
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_program_that_sends_no_traces_says_so() {
+    let traces = "[traces]\notlp = \"http://127.0.0.1:4318/v1/traces\"\n\n[[probe]]";
+    let shown = refused(&[("[[probe]]", traces)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: this program was built without traces
+      --> site.toml:13:8
+       |
+    13 | otlp = "http://127.0.0.1:4318/v1/traces"
+       |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: build it with `cargo build --release --features otlp`, or take [traces] out
+    "#);
+}
+
+#[test]
 fn a_freeze_has_a_first_and_a_last_day_and_a_reason() {
     let freeze = "[[freeze]]\nfrom = \"2026-12-24\"\nuntil = \"2026-12-20\"\nreason = \"x\"\n\
                   [[freeze]]\nfrom = \"tomorrow\"\nuntil = \"2026-12-20\"\n\n[[probe]]";

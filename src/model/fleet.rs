@@ -32,6 +32,8 @@ pub struct Fleet {
     pub registries: BTreeMap<String, Registry>,
     pub freezes: Vec<Freeze>,
     pub notifies: Vec<Notify>,
+    /// `None`: no traces are sent.
+    pub traces: Option<Traces>,
     /// `None`: the coordinator answers on its control socket only.
     pub api: Option<Listen>,
     /// Channels that are not named: they are reported.
@@ -100,6 +102,13 @@ pub struct Notify {
     pub waiting: Duration,
     /// `None`: the usual words.
     pub template: Option<Template>,
+}
+
+/// Where rotations are sent as traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traces {
+    /// The URL of a collector that speaks OTLP over HTTP.
+    pub otlp: String,
 }
 
 /// How a message is written, and to whom.

@@ -38,6 +38,7 @@ pub(crate) fn resolve(
         measures_traffic: file.measures_traffic,
         freezes: file.freezes.clone(),
         notifies,
+        traces: file.traces.clone(),
         api,
         on_push: resolve_on_push(file, reading),
         registries,

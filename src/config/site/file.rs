@@ -14,7 +14,7 @@ use super::probe::ProbeTable;
 use super::project::ProjectTable;
 use super::registry::{RegistryHost, RegistryTable};
 use super::sites::SiteTable;
-use crate::model::fleet::Freeze;
+use crate::model::fleet::{Freeze, Traces};
 use crate::model::id::{Channel, ProjectName, SiteName};
 
 /// `site.toml` as written, every table well-formed by itself.
@@ -28,6 +28,7 @@ pub(crate) struct SiteFile {
     pub(crate) notifies: Vec<NotifyTable>,
     pub(crate) api: Option<ApiTable>,
     pub(crate) channels: Named<Channel, ChannelTable>,
+    pub(crate) traces: Option<Traces>,
     pub(crate) measures_traffic: bool,
     pub(crate) projects: Named<ProjectName, ProjectTable>,
     pub(crate) sites: Named<SiteName, SiteTable>,
@@ -48,6 +49,7 @@ impl SiteFile {
         let notifies = root.optional::<Tables<NotifyTable>>("notify", findings);
         let api = root.optional("api", findings);
         let channels = root.optional("channel", findings);
+        let traces = root.optional("traces", findings);
         let traffic = root.optional::<TrafficTable>("traffic", findings);
         let projects = root.optional("project", findings);
         let sites = root.required("site", "[site.NAME] for each site", findings);
@@ -61,6 +63,7 @@ impl SiteFile {
             notifies: notifies.map(|notifies| notifies.0).unwrap_or_default(),
             api,
             channels: channels.unwrap_or_default(),
+            traces,
             measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
             projects: projects.unwrap_or_default(),
             sites: sites?,

@@ -14,6 +14,7 @@ pub(crate) mod project;
 mod quiet;
 mod registry;
 pub(crate) mod sites;
+mod traces;
 pub(crate) mod vars;
 
 pub(crate) use file::SiteFile;

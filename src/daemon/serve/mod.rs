@@ -11,6 +11,7 @@ mod severity;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod tracer;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,7 @@ use pushes::{News, Pushes};
 use rehearse::Rehearsing;
 pub use supervisor::Supervised;
 use supervisor::Supervisor;
+use tracer::Tracer;
 
 /// What whoever owns the process says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,7 @@ pub struct Server {
     /// Closed where `[api]` is not written, or cannot be had.
     door: Option<Door>,
     measuring: Measuring,
+    tracer: Tracer,
     /// What rehearsals found comes back by this.
     rehearsals: mpsc::UnboundedSender<Rehearsed>,
     rehearsed: mpsc::UnboundedReceiver<Rehearsed>,
@@ -143,6 +146,7 @@ impl Server {
                 || control.lines(),
             ),
             measuring,
+            tracer: Tracer::start(&session.config.fleet),
             session,
             control,
             door: None,
@@ -169,6 +173,7 @@ impl Server {
         }
         self.supervisor.is_stopping();
         self.messenger.end().await;
+        self.tracer.end().await;
         result
     }
 
@@ -572,7 +577,12 @@ impl Server {
         self.supervisor.rests();
         self.measuring.rests();
         match result {
-            Ok(finish) => Ok(finish),
+            Ok(finish) => {
+                if finish.is_some() {
+                    self.tracer.tell(self.control.story());
+                }
+                Ok(finish)
+            }
             Err(RunError::Stopped) => {
                 self.note("stopped between two steps: the next start goes on".to_owned());
                 Ok(None)
@@ -598,6 +608,7 @@ impl Server {
                 self.control.keep_archive(self.session.archive());
                 self.open_door();
                 self.measuring.reload(&self.session);
+                self.tracer.reload(&self.session.config.fleet);
                 self.measuring.plan(&self.clockwork);
                 let config = &self.session.config;
                 let clock = self.session.clock();
