@@ -28,6 +28,7 @@ mod hosts_fail;
 mod images;
 mod killed;
 mod lines_fail;
+mod monitoring;
 mod names_fail;
 mod new_fleet;
 mod nights;

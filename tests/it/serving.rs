@@ -18,7 +18,7 @@ fn every_minute(lab: &Lab) -> Result<()> {
     edit(lab, "playbooks/nightly.toml", "[drain]", schedule)
 }
 
-fn serve(lab: &Lab) -> Result<Run> {
+pub(crate) fn serve(lab: &Lab) -> Result<Run> {
     Run::start(lab, &["serve", "--json"])
 }
 
@@ -423,7 +423,7 @@ fn listening(path: &Path) -> Result<Receiver<String>> {
 }
 
 /// Until the coordinator answers.
-fn await_socket(lab: &Lab) -> Result<()> {
+pub(crate) fn await_socket(lab: &Lab) -> Result<()> {
     for _ in 0..100 {
         let refused = run(lab, &["resume"])?;
         if !refused.stderr.contains("running here") {
