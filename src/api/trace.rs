@@ -95,6 +95,8 @@ impl Tree {
             | Public::Draining { .. }
             | Public::Drained { .. }
             | Public::Recreated { .. }
+            | Public::TrialBegun { .. }
+            | Public::TrialAccepted { .. }
             | Public::Verified { .. }
             | Public::Restored { .. }
             | Public::Soaked
@@ -207,6 +209,8 @@ impl Span {
             | Public::Withdrawn { .. }
             | Public::Draining { .. }
             | Public::Recreated { .. }
+            | Public::TrialBegun { .. }
+            | Public::TrialAccepted { .. }
             | Public::Verified { .. }
             | Public::Restored { .. }
             | Public::Soaked
@@ -253,6 +257,8 @@ fn failure(public: &Public) -> Option<String> {
         | Public::Draining { .. }
         | Public::Drained { .. }
         | Public::Recreated { .. }
+        | Public::TrialBegun { .. }
+        | Public::TrialAccepted { .. }
         | Public::Verified { .. }
         | Public::Restored { .. }
         | Public::Soaked
