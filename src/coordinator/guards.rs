@@ -48,7 +48,7 @@ guards! {
     ServersLookedAgain: "every server is asked again at the last look", Night(101);
     DirtyNeverPutBack: "a dirty site is never put back", Night(328);
     DebtsStay: "the idle marker keeps what is out", Night(7);
-    FoundOutIsDrained: "a site found out of DNS is drained like any other", Night(425);
+    FoundOutIsDrained: "a site found out of DNS is drained like any other", Night(574);
     PatientTakeOver: "another holder's marker is taken after 30 minutes, or by a person's word", Night(18);
     DeposedStops: "who lost the marker stops", Night(160);
     BackwardsStops: "a zone that went backwards stops everything", Night(8);
