@@ -8,6 +8,7 @@ use super::outcome::{EngineOutcome, Outcome, ProbeOutcome};
 use super::plan::{Mode, Plan, Turn};
 use super::safety::{self, Presence};
 use super::state::{Ending, Hold, Lane, Pause, Rotation, State};
+use super::view::Step;
 use super::visit::Story;
 use super::{lane, visit};
 use crate::model::id::{SiteName, Token};
@@ -106,10 +107,7 @@ fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation, now: Now) -
             wave: rotation.wave,
         });
     }
-    if rotation.is_paused() && Guard::PauseHolds.stands() {
-        return None;
-    }
-    let site = rotation.next_sites().next()?;
+    let site = next_site(rotation)?;
     let plan = rotation.plan_of(site);
     let skipped = |problem| Event::VisitEnded {
         site: site.clone(),
@@ -135,6 +133,21 @@ fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation, now: Now) -
             scale: BTreeMap::new(),
         }),
     }
+}
+
+/// Which site of the wave is next. In a pause, what was asked for since then jumps the queue, as
+/// long as every site in hand is still in service: one person's word takes out one site.
+fn next_site(rotation: &Rotation) -> Option<&SiteName> {
+    let holds = |site: &SiteName| rotation.is_held(site) && Guard::PauseHolds.stands();
+    let mut visits = rotation.visits.values();
+    if rotation.is_paused() && visits.all(|visit| visit.stage.step() == Step::Ready) {
+        let mut urgent = rotation.urgent.iter();
+        let is_next = |site: &&SiteName| !rotation.visits.contains_key(*site) && !holds(site);
+        if let Some(site) = urgent.find(is_next) {
+            return Some(site);
+        }
+    }
+    rotation.next_sites().find(|site| !holds(site))
 }
 
 /// Where the visit of a site begins, by what was asked, and by where marker and DNS say it is.

@@ -155,7 +155,7 @@ impl State {
         };
         let is_still = |visit: &Arc<Visit>| {
             let is_held = matches!(visit.stage, Stage::Drained) && !visit.is_touched;
-            let is_held = is_held && rotation.holds_what_left();
+            let is_held = is_held && rotation.holds_what_left(&visit.site);
             visit.stage.step() == Step::Ready || is_held || visit.is_on_trial()
         };
         let is_quiet = self.lane == Lane::Free || self.lane.is_unsent();
@@ -180,8 +180,8 @@ impl State {
     fn visit_waits(&self, visit: &Visit) -> (String, Option<Mono>) {
         let text = |why: &str| (why.to_owned(), None);
         match &visit.stage {
-            Stage::Probing { asked, .. } if asked.is_empty() => self.pause_or_next(),
-            Stage::Drained if !visit.is_busy() => self.pause_or_next(),
+            Stage::Probing { asked, .. } if asked.is_empty() => self.pause_or_next(&visit.site),
+            Stage::Drained if !visit.is_busy() => self.pause_or_next(&visit.site),
             Stage::Readying => (hosts_wait(visit), None),
             Stage::Probing { asked, .. } => {
                 let sites = listed(asked.keys());
@@ -243,9 +243,11 @@ impl State {
         }
     }
 
-    fn pause_or_next(&self) -> (String, Option<Mono>) {
-        match self.running().filter(|rotation| rotation.is_paused()) {
-            Some(rotation) => pause_waits(rotation),
+    fn pause_or_next(&self, site: &SiteName) -> (String, Option<Mono>) {
+        let rotation = self.running().filter(|rotation| rotation.is_held(site));
+        match rotation.map(|rotation| (rotation, rotation.gives_way_to(site))) {
+            Some((_, Some(other))) => (format!("the visit of {other}, which comes first"), None),
+            Some((rotation, None)) => pause_waits(rotation),
             None => ("the next step".to_owned(), None),
         }
     }

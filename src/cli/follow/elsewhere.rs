@@ -287,10 +287,17 @@ fn taken(what: &str, until: &Until, status: &Status) -> String {
     let rotation = status.rotation.as_ref();
     let by = rotation.map_or("the coordinator that runs", |rotation| rotation.id.as_str());
     let is_paused = rotation.is_some_and(|rotation| rotation.state == RotationState::Paused);
-    let held = if is_paused {
-        "\nIt is paused: nothing begins before `cleanslate resume`"
-    } else {
-        ""
+    let held = match until {
+        _ if !is_paused => "",
+        // What is asked for in a pause is not held by it.
+        Until::Visited(site) | Until::Withdrawn(site) if is_in_hand(site, status) => "",
+        Until::Visited(_) | Until::Withdrawn(_) => {
+            "\nIt is paused, and a site is out of DNS: this begins when that one is back, or after \
+             `cleanslate resume`"
+        }
+        Until::Cordoned { .. } | Until::Ended | Until::Rotated | Until::Taken => {
+            "\nIt is paused: nothing begins before `cleanslate resume`"
+        }
     };
     let visited: Vec<String> = status
         .sites
@@ -312,6 +319,11 @@ fn taken(what: &str, until: &Until, status: &Status) -> String {
         "{what}: taken by {by}{behind}{held}\nCtrl-C leaves it to that rotation; follow it with \
          `cleanslate status --watch`"
     )
+}
+
+fn is_in_hand(site: &SiteName, status: &Status) -> bool {
+    let mut sites = status.sites.iter();
+    sites.any(|it| it.name == *site && it.step.is_some())
 }
 
 /// `fra: draining, waiting for its last users to leave`.

@@ -126,6 +126,7 @@ impl Applying<'_> {
             others: BTreeMap::new(),
             writes: VecDeque::new(),
             asked: BTreeMap::new(),
+            urgent: BTreeSet::new(),
         }));
     }
 
@@ -155,9 +156,14 @@ impl Applying<'_> {
         let until = (from + 1).min(waves.len());
         waves.splice(from..until, next.filter(|wave| !wave.is_empty()));
         rotation.window = None;
+        let by_person = |pause: &Pause| pause.ends != PauseEnd::Start;
+        let is_urgent = rotation.pause.as_ref().is_some_and(by_person);
         for site in sites {
             rotation.ended.remove(&site);
-            rotation.asked.insert(site, Arc::clone(&own));
+            rotation.asked.insert(site.clone(), Arc::clone(&own));
+            if is_urgent {
+                rotation.urgent.insert(site);
+            }
         }
     }
 
@@ -269,6 +275,7 @@ impl Applying<'_> {
         let now = self.now.wall;
         if let Some(rotation) = self.state.rotation_mut() {
             rotation.visits.remove(site);
+            rotation.urgent.remove(site);
             rotation.alone_since = now;
             rotation.ended.insert(site.clone(), (end, problem.cloned()));
         }

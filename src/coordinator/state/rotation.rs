@@ -1,5 +1,5 @@
 //! One pass of a playbook, as it stands.
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -54,6 +54,9 @@ pub struct Rotation {
     pub writes: VecDeque<Intent>,
     /// Sites that a rebuild was asked for within this rotation, each on a plan of its own.
     pub asked: BTreeMap<SiteName, Arc<Plan>>,
+    /// Those of them that were asked for in a pause, and whose visits have not ended: the pause does
+    /// not hold them, and whatever else is in hand waits for them.
+    pub urgent: BTreeSet<SiteName>,
 }
 
 /// Who wants nothing further to begin, why, and until when.
@@ -116,16 +119,33 @@ impl Rotation {
         self.ending.is_some()
     }
 
-    /// Whether what serves stays as it is for now: no visit starts, no site leaves.
+    /// Whether what serves stays as it is for now: no visit starts, no site leaves, but for what a
+    /// person has asked for since.
     pub fn is_paused(&self) -> bool {
         self.pause.is_some() && !self.is_ending()
     }
 
+    /// Whether `site` stays as it is for now.
+    pub fn is_held(&self, site: &SiteName) -> bool {
+        if self.is_ending() {
+            return false;
+        }
+        let by_pause = |pause: &Pause| pause.ends == PauseEnd::Start || !self.urgent.contains(site);
+        self.pause.as_ref().is_some_and(by_pause) || self.gives_way_to(site).is_some()
+    }
+
+    /// The urgent visit in hand that `site` waits for.
+    pub fn gives_way_to(&self, site: &SiteName) -> Option<&SiteName> {
+        let mut urgent = self.urgent.iter();
+        urgent.find(|other| *other != site && self.visits.contains_key(*other))
+    }
+
     /// Whether a site that has left is not touched for now either. Whoever ends the process alone
     /// wants it finished first.
-    pub fn holds_what_left(&self) -> bool {
+    pub fn holds_what_left(&self, site: &SiteName) -> bool {
         let by_person = |pause: &Pause| pause.ends != PauseEnd::Start;
-        self.pause.as_ref().is_some_and(by_person) && !self.is_ending()
+        let is_held = self.pause.as_ref().is_some_and(by_person);
+        is_held && !self.urgent.contains(site) && !self.is_ending()
     }
 
     /// Whether nothing may be sent any more: the marker is not ours.

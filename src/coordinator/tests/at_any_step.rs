@@ -10,6 +10,7 @@ use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::{Mode, Options};
+use crate::coordinator::state::Rotation;
 
 /// How many steps a calm night has, about; each is tried.
 const STEPS: usize = 400;
@@ -36,7 +37,7 @@ fn resume() -> Input {
 /// Says `ask` at every step of a night, each time in a night of its own; then `then` goes on.
 fn at_every_step(
     ask: impl Fn(&mut World) -> Input,
-    then: impl Fn(&mut World, Coordinator, usize),
+    then: impl FnMut(&mut World, Coordinator, usize),
 ) -> usize {
     at_every_step_of(World::new, ask, then)
 }
@@ -45,7 +46,7 @@ fn at_every_step(
 fn at_every_step_of(
     world: impl Fn() -> World,
     ask: impl Fn(&mut World) -> Input,
-    then: impl Fn(&mut World, Coordinator, usize),
+    mut then: impl FnMut(&mut World, Coordinator, usize),
 ) -> usize {
     let mut taken = 0;
     for step in 0..STEPS {
@@ -153,12 +154,49 @@ fn a_process_that_is_told_to_end_leaves_no_site_out_and_the_next_one_goes_on() {
             assert!(!owes, "asked at step {step}");
             if machine.state().running().is_some() {
                 machine = world.crash();
-                let is_paused = |it: &crate::coordinator::state::Rotation| it.is_paused();
+                let is_paused = |it: &Rotation| it.is_paused();
                 assert!(!machine.state().running().is_some_and(is_paused));
             }
             ends_well(world, &mut machine, step);
         },
     );
+}
+
+#[test]
+fn a_rebuild_asked_for_in_a_pause_at_any_step_takes_out_no_second_site() {
+    let is_over = |it: &Rotation| it.ended.contains_key(&site("nyc"));
+    let are_two = |it: &Rotation| it.visits.len() == 2;
+    let (mut rebuilt, mut beside) = (0, 0);
+    // Resumed while it is out, and long after.
+    for steps in [12, 24, 200] {
+        let taken = at_every_step(
+            |_| pause(PauseEnd::Word),
+            |world, mut machine, step| {
+                let is_paused = machine.state().running().is_some_and(Rotation::is_paused);
+                let plan = world.plan(Mode::Rebuild, Some(vec![site("nyc")]), Options::default());
+                let plan = Box::new(plan);
+                let input = Input::Command(Command::QueueRebuild { plan });
+                if !is_paused || machine.decide(&input, world.time()).is_err() {
+                    return;
+                }
+                world.tells(&mut machine, &input);
+                for _ in 0..steps {
+                    world.step(&mut machine);
+                }
+                let rotation = machine.state().running();
+                rebuilt += u32::from(rotation.is_some_and(is_over));
+                beside += u32::from(rotation.is_some_and(are_two));
+                if rotation.is_some_and(Rotation::is_paused) {
+                    world.tells(&mut machine, &resume());
+                }
+                ends_well(world, &mut machine, step);
+                assert!(world.fewest >= 2, "asked at step {step}: {}", world.fewest);
+            },
+        );
+        assert!(taken > 50, "{taken}");
+    }
+    assert!(rebuilt > 20, "{rebuilt} while it was paused");
+    assert!(beside > 5, "{beside} beside a site that was about to leave");
 }
 
 #[test]

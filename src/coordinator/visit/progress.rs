@@ -133,7 +133,8 @@ impl Story<'_> {
     fn may_leave(&self, failing: &BTreeMap<SiteName, Vec<Problem>>) -> Vec<Event> {
         let events = self.left_or_not(failing);
         let leaves = |event: &Event| matches!(event, Event::WithdrawBegun { .. });
-        if events.iter().any(leaves) && self.rotation.is_paused() && Guard::PauseHolds.stands() {
+        let is_held = self.rotation.is_held(&self.visit.site) && Guard::PauseHolds.stands();
+        if events.iter().any(leaves) && is_held {
             return Vec::new();
         }
         events
@@ -209,7 +210,7 @@ impl Story<'_> {
         if !visit.recreates() {
             return vec![Event::VerifyBegun { site }];
         }
-        let is_held = self.rotation.holds_what_left() && Guard::PauseHolds.stands();
+        let is_held = self.rotation.holds_what_left(&visit.site) && Guard::PauseHolds.stands();
         if is_held && !visit.is_touched {
             return Vec::new();
         }

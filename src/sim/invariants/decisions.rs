@@ -257,17 +257,19 @@ fn pause_holds(_: &World, decided: &Decided<'_>) -> Option<String> {
     if !rotation.is_paused() {
         return None;
     }
+    // What a person asked for since they paused is their word, too.
+    let is_held = |site: &SiteName| rotation.is_held(site);
     decided.events.iter().find_map(|event| {
         if let Event::VisitStarted { site, .. } = event {
-            return Some(format!("a visit of {site} starts"));
+            return is_held(site).then(|| format!("a visit of {site} starts"));
         }
         if let Event::WithdrawBegun { site, .. } = event {
             let is_whole = matches!(rotation.visits.get(site)?.stage, Stage::Withdrawing);
-            return is_whole.then(|| format!("{site} wants to leave"));
+            return (is_whole && is_held(site)).then(|| format!("{site} wants to leave"));
         }
         if let Event::BeforeBegun { site } | Event::LastLookBegun { site } = event {
             let is_untouched = !rotation.visits.get(site)?.is_touched;
-            return (is_untouched && rotation.holds_what_left())
+            return (is_untouched && rotation.holds_what_left(site))
                 .then(|| format!("a last look at {site} begins"));
         }
         None
