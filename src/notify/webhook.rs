@@ -80,7 +80,7 @@ impl Webhook {
         let status = answer.status();
         if !status.is_success() {
             let may_come = status.is_server_error() || status.as_u16() == 429;
-            return Err(self.failed(format!("HTTP {status}"), may_come));
+            return Err(self.failed(&format!("HTTP {status}"), may_come));
         }
         match self.notify.format {
             NotifyFormat::Json | NotifyFormat::Slack => Ok(()),
@@ -92,7 +92,7 @@ impl Webhook {
     async fn hear(&mut self, message: &Message, answer: reqwest::Response) -> Result<(), Problem> {
         let body = self.read(answer).await?;
         let answer: slack::Answer = serde_json::from_slice(&body)
-            .map_err(|_| self.failed("the answer is none of Slack's".to_owned(), false))?;
+            .map_err(|_| self.failed("the answer is none of Slack's", false))?;
         match answer.posted(&self.notify.name) {
             Posted::Done(first) => {
                 if let (Some(rotation), Some(first)) = (&message.rotation, first)
@@ -106,7 +106,7 @@ impl Webhook {
                 if let Some(rotation) = &message.rotation {
                     self.threads.forget(rotation);
                 }
-                Err(self.failed("the thread is gone: another begins".to_owned(), true))
+                Err(self.failed("the thread is gone: another begins", true))
             }
             Posted::Refused(problem) => Err(problem),
         }
@@ -120,7 +120,7 @@ impl Webhook {
             .map_err(|error| self.unreached(error))?
         {
             if body.len() + chunk.len() > ANSWER_BYTES {
-                return Err(self.failed("the answer is too long".to_owned(), false));
+                return Err(self.failed("the answer is too long", false));
             }
             body.extend_from_slice(&chunk);
         }
@@ -152,10 +152,10 @@ impl Webhook {
     }
 
     fn unreached(&self, error: reqwest::Error) -> Problem {
-        self.failed(innermost(&error.without_url()), true)
+        self.failed(&innermost(&error.without_url()), true)
     }
 
-    fn failed(&self, what: String, is_transient: bool) -> Problem {
+    fn failed(&self, what: &str, is_transient: bool) -> Problem {
         let name = &self.notify.name;
         Problem {
             what: format!("notify {name}: {what}"),

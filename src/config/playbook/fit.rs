@@ -58,7 +58,7 @@ fn check_quiet_hours(file: &PlaybookFile, fleet: &Fleet, findings: &mut Findings
 }
 
 fn is_never_open(schedule: &Schedule, quiet: &QuietHours) -> bool {
-    let runs = [WINTER, SUMMER].into_iter().flat_map(|from| {
+    let mut runs = [WINTER, SUMMER].into_iter().flat_map(|from| {
         let from = from.to_zoned(TimeZone::UTC).ok();
         let first = from.and_then(|from| schedule.cron.next(from.timestamp()));
         std::iter::successors(first, |planned| schedule.cron.next(*planned)).take(RUNS)
@@ -68,7 +68,7 @@ fn is_never_open(schedule: &Schedule, quiet: &QuietHours) -> bool {
         let by = schedule.finish_by(planned);
         by.is_some_and(|by| window.is_none_or(|window| window.opens >= by))
     };
-    runs.map(is_late).all(|is_late| is_late)
+    runs.all(is_late)
 }
 
 /// A drain starts after the last server changed and lasts a TTL at least; then the meter must

@@ -28,7 +28,7 @@ impl<'a> FromToml<'a> for ApiTable {
         let is_half = table.has("cert") != table.has("key");
         let span = table.span.clone();
         table.finish(findings);
-        let listen = address(listen?, findings)?;
+        let listen = address(&listen?, findings)?;
         if is_half {
             findings
                 .error(span, "[api] needs cert and key together")
@@ -46,7 +46,7 @@ impl<'a> FromToml<'a> for ApiTable {
     }
 }
 
-fn address(written: Spanned<String>, findings: &mut Findings) -> Option<Spanned<SocketAddr>> {
+fn address(written: &Spanned<String>, findings: &mut Findings) -> Option<Spanned<SocketAddr>> {
     match written.get_ref().parse() {
         Ok(address) => Some(Spanned::new(written.span(), address)),
         Err(_) => {

@@ -64,6 +64,10 @@ pub enum Mode {
 
 /// What a person said beyond the plan. Each is audited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that a person sets or not, by itself"
+)]
 pub struct Options {
     /// Hosts that are not touched; their addresses stay out.
     pub without: BTreeSet<HostName>,

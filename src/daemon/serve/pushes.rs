@@ -85,11 +85,11 @@ impl Pushes {
                 cure: Some(problem.cure),
                 channels: None,
             }),
-            News::Looked(Ok(found)) => self.found(found, adapters.fleet(), now),
+            News::Looked(Ok(found)) => self.found(&found, adapters.fleet(), now),
         }
     }
 
-    fn found(&mut self, found: Found, fleet: &Fleet, now: Timestamp) -> Option<Note> {
+    fn found(&mut self, found: &Found, fleet: &Fleet, now: Timestamp) -> Option<Note> {
         let known = self.told.insert(found.image.clone(), found.digest.clone());
         if known.as_ref() == Some(&found.digest) {
             return None;
@@ -104,7 +104,7 @@ impl Pushes {
         }
         Some(Note {
             severity: Severity::Info,
-            what: told(&found, now),
+            what: told(found, now),
             cure: None,
             channels: Some(channels),
         })
@@ -251,7 +251,7 @@ mod tests {
             digest: digest(7),
             labels: ["version", "revision"].map(label).into(),
         };
-        let note = pushes.found(found(), &fleet, at(100)).unwrap();
+        let note = pushes.found(&found(), &fleet, at(100)).unwrap();
         for word in [
             "1-version",
             "1-revision",
@@ -262,7 +262,7 @@ mod tests {
         }
         assert_eq!(note.channels, Some([channel.clone()].into()));
         assert!(
-            pushes.found(found(), &fleet, at(101)).is_none(),
+            pushes.found(&found(), &fleet, at(101)).is_none(),
             "told already"
         );
         let has = |_: &PlaybookName| false;
@@ -276,7 +276,7 @@ mod tests {
             ..found()
         };
         fleet.on_push.clear();
-        assert!(pushes.found(other, &fleet, at(107)).is_some());
+        assert!(pushes.found(&other, &fleet, at(107)).is_some());
         assert!(pushes.due(&fleet, has, at(200)).is_none(), "only told");
     }
 

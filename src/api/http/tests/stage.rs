@@ -120,7 +120,21 @@ async fn answer(mut questions: mpsc::Receiver<Asked>, events: broadcast::Sender<
                 cure: "wait".to_owned(),
                 exit: 4,
             })),
-            _ => Answer::Reply(Reply::Ok(serde_json::json!({
+            Command::Status {}
+            | Command::History { .. }
+            | Command::Report { .. }
+            | Command::Rotate { .. }
+            | Command::Abort { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::TakeOver { .. }
+            | Command::Recover { .. }
+            | Command::Retry { .. }
+            | Command::Cordon { .. }
+            | Command::Uncordon { .. }
+            | Command::Restore { .. }
+            | Command::Rebuild(_)
+            | Command::Pushed { .. } => Answer::Reply(Reply::Ok(serde_json::json!({
                 "asked": format!("{:?}", question.command),
                 "by": question.actor.to_string(),
             }))),
