@@ -6,12 +6,15 @@ use std::path::Path;
 
 use tokio::net::UnixStream;
 
+use crate::model::way::Way;
+
 /// Who asked for something, for the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     pub user: String,
     /// `None` where the system does not tell.
     pub pid: Option<u32>,
+    pub way: Way,
 }
 
 impl Actor {
@@ -24,6 +27,7 @@ impl Actor {
         Ok(Actor {
             user: user_name(peer.uid()),
             pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+            way: Way::Socket,
         })
     }
 
@@ -32,6 +36,7 @@ impl Actor {
         Actor {
             user: format!("token {name}"),
             pid: None,
+            way: Way::Token,
         }
     }
 
@@ -43,6 +48,7 @@ impl Actor {
         let (end, _other) = UnixStream::pair()?;
         Ok(Actor {
             pid: Some(std::process::id()),
+            way: Way::Program,
             ..Actor::of(&end)?
         })
     }
@@ -92,6 +98,13 @@ mod tests {
         let actor = Actor::own().unwrap();
         assert_eq!(actor.pid, Some(std::process::id()));
         let (end, _other) = UnixStream::pair().unwrap();
-        assert_eq!(Actor::of(&end).unwrap(), actor);
+        let way = Way::Program;
+        assert_eq!(
+            Actor {
+                way,
+                ..Actor::of(&end).unwrap()
+            },
+            actor
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! What other programs meet: event lines, status, and the API, over the control socket and TCP.
 pub mod actor;
 pub mod asked;
+pub mod audit;
 pub mod client;
 pub mod history;
 pub mod http;

@@ -222,6 +222,29 @@ impl Command {
         }
     }
 
+    /// The one site it is about.
+    pub fn site(&self) -> Option<&SiteName> {
+        match self {
+            Command::Cordon { site, .. }
+            | Command::Uncordon { site, .. }
+            | Command::Withdraw { site, .. }
+            | Command::Restore { site, .. }
+            | Command::Rebuild(Rebuild { site, .. }) => Some(site),
+            Command::Resume { site, .. } => site.as_ref(),
+            Command::Status {}
+            | Command::Watch { .. }
+            | Command::History { .. }
+            | Command::Report { .. }
+            | Command::Rotate { .. }
+            | Command::Abort { .. }
+            | Command::Pause { .. }
+            | Command::Pushed { .. }
+            | Command::TakeOver { .. }
+            | Command::Recover { .. }
+            | Command::Retry { .. } => None,
+        }
+    }
+
     /// Reads the body of `POST /v1/NAME`.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
-    abort, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover, report,
-    retry, rotate, schedule, serve, simulate, status, take_over, token,
+    abort, audit, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover,
+    report, retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
@@ -79,6 +79,7 @@ pub(crate) enum Command {
     Uncordon(by_hand::Uncordon),
     History(history::History),
     Report(report::Show),
+    Audit(audit::Show),
     Schedule(schedule::Show),
     Pull(pull::Pull),
     TakeOver(take_over::TakeOver),
@@ -215,6 +216,7 @@ mod tests {
           uncordon   Lets rotations visit a site again
           history    Every rotation: when, by whom, how long, how it ended
           report     One rotation: what happened, how long, digests, scale, and what was kept as evidence
+          audit      Who asked for what, what was done, and what became of it; kept for ever
           schedule   The next runs: when, in whose time, and whether they end when they must
           pull       Pulls the images that the tags name now onto every host
           take-over  Takes the marker of another coordinator over at once

@@ -18,10 +18,12 @@ use crate::config::{self, Loaded};
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
 use crate::daemon::clock::Clock;
-use crate::daemon::{Paths, Session, Supervised};
+use crate::daemon::{Asking, Paths, Session, Supervised};
 use crate::model::fleet::Fleet;
 use crate::model::id::SiteName;
 use crate::model::text::Secret;
+use crate::model::way::Way;
+use crate::store::By;
 
 /// A process's own things.
 pub(crate) struct Desk {
@@ -88,7 +90,7 @@ impl Desk {
             options: self.options(),
             docker_config: self.docker_config(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
-            user: self.user(),
+            by: self.by(),
         })?)
     }
 
@@ -203,6 +205,27 @@ impl Desk {
     /// Who asks, for the journal. Needs a runtime.
     pub(crate) fn user(&self) -> String {
         Actor::own().map_or_else(|_| "unknown".to_owned(), |actor| actor.user)
+    }
+
+    /// The same for the audit, and whether a person typed it.
+    pub(crate) fn by(&self) -> By {
+        let way = match self.output.is_terminal {
+            true => Way::Terminal,
+            false => Way::Program,
+        };
+        By {
+            who: self.user(),
+            way,
+            pid: Some(std::process::id()),
+        }
+    }
+
+    /// Something that this process does itself, as it was typed.
+    pub(crate) fn asking(&self, command: &Command) -> Asking {
+        Asking {
+            by: self.by(),
+            command: command.clone(),
+        }
     }
 
     fn path(&self, variable: &str) -> Option<PathBuf> {

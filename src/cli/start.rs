@@ -5,8 +5,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{Cli, Command};
 use super::command::{
-    abort, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover, report,
-    retry, rotate, schedule, serve, simulate, status, take_over, token,
+    abort, audit, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover,
+    report, retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -68,6 +68,7 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Uncordon(args) => Box::pin(by_hand::uncordon(desk, &args)).await,
         Command::History(args) => Box::pin(history::run(desk, &args)).await,
         Command::Report(args) => Box::pin(report::run(desk, &args)).await,
+        Command::Audit(args) => audit::run(desk, &args),
         Command::Schedule(args) => schedule::run(desk, &args),
         Command::Pull(args) => Box::pin(pull::run(desk, &args)).await,
         Command::TakeOver(args) => Box::pin(take_over::run(desk, &args)).await,
@@ -113,6 +114,7 @@ fn is_for_coordinators(command: &Command) -> bool {
         | Command::Simulate(_)
         | Command::Plan(_)
         | Command::Serve(_)
+        | Command::Audit(_)
         | Command::Schedule(_)
         | Command::Pull(_)
         | Command::Token(_) => false,

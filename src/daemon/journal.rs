@@ -5,7 +5,7 @@ use crate::coordinator::event::Event;
 use crate::coordinator::state::{Carried, State};
 use crate::model::id::RotationId;
 use crate::model::time::{Mono, Now};
-use crate::store::{Reader, Record, Row, Store, StoreError};
+use crate::store::{Entry, Reader, Record, Row, Store, StoreError};
 
 /// The format of records and snapshots written by this program.
 const VERSION: u16 = 1;
@@ -33,11 +33,11 @@ pub enum JournalError {
     Unreadable { seq: u64, why: String },
 }
 
-/// Writes events, durable on return.
+/// Writes events, and what the audit is to tell of them, durable on return.
 pub(super) fn append(
     store: &mut Store,
     rotation: Option<&RotationId>,
-    events: &[Event],
+    (events, audit): (&[Event], &[Entry]),
     now: Now,
 ) -> Result<u64, JournalError> {
     let mut records = Vec::with_capacity(events.len());
@@ -58,7 +58,7 @@ pub(super) fn append(
             body,
         });
     }
-    Ok(store.append(&records)?)
+    Ok(store.append_audited(&records, audit)?)
 }
 
 /// Reads one record back.

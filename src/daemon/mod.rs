@@ -2,6 +2,7 @@
 //! place that knows both the machine and the adapters.
 pub mod adapters;
 mod archive;
+mod audit;
 pub mod clock;
 mod control;
 pub mod doctor;
@@ -19,6 +20,7 @@ pub mod session;
 pub mod status;
 pub mod survey;
 
+pub use audit::Asking;
 pub use control::Control;
 pub use journal::JournalError;
 pub use night::{Ask, Finish, Notice, RunError, stop};

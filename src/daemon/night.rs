@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::adapters::Adapters;
+use super::audit::{self, Asking};
 use super::clock::Clock;
 use super::control::{self, Control};
 use super::executor::{self, Executor};
@@ -25,7 +26,7 @@ use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, Problem};
-use crate::coordinator::plan::{Wish, plan};
+use crate::coordinator::plan::{Plan, Wish, plan};
 use crate::coordinator::safety::Refusal;
 use crate::coordinator::state::{Rotation, State};
 use crate::model::evidence::Evidence;
@@ -33,7 +34,7 @@ use crate::model::id::{HolderId, HostName, RotationId, SiteName};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::marker::Marker;
 use crate::model::time::{Now, millis};
-use crate::store::Store;
+use crate::store::{By, Store};
 
 /// One committed fact, in order, with the state before and after it.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Notice {
 #[derive(Debug)]
 pub struct Ask {
     pub command: Command,
+    /// For the audit: in which words, and by whom.
+    pub asking: Asking,
     pub reply: Option<oneshot::Sender<Result<(), Problem>>>,
 }
 
@@ -89,6 +92,37 @@ pub enum RunError {
 
 /// How often it is seen whether a wait is to be told.
 const TICK: Duration = Duration::from_secs(1);
+impl RunError {
+    /// Every reason why nothing was begun; none where it ended otherwise.
+    pub fn problems(&self) -> Vec<Problem> {
+        match self {
+            RunError::Refused(problem) | RunError::Unknown(problem) => vec![problem.clone()],
+            RunError::Rule(refusal) => vec![refusal.problem()],
+            RunError::Blocked(blocked) => blocked.reasons.clone(),
+            RunError::Journal(_) | RunError::Stopped => Vec::new(),
+        }
+    }
+}
+
+/// A plan that was made beside the loop, or why there is none, and who waits for it.
+struct Planned {
+    asking: Asking,
+    plan: Result<Box<Plan>, Problem>,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Planned {
+    /// The rotation has ended meanwhile.
+    fn is_too_late(self) {
+        let ended = Problem {
+            what: "the rotation has ended".to_owned(),
+            cure: "ask again".to_owned(),
+            is_transient: true,
+        };
+        // Whoever asked may have gone.
+        drop(self.answer.send(control::reply(Err(ended))));
+    }
+}
 
 /// What others asked is ready to be told to the machine.
 type Asks = mpsc::Receiver<Ask>;
@@ -116,13 +150,15 @@ impl Night<'_> {
     pub(super) async fn run(
         mut self,
         first: Vec<Input>,
+        asking: Option<Asking>,
         asks: &mut Asks,
     ) -> Result<Finish, RunError> {
         let (planned, mut queued) = mpsc::channel(4);
         let (mut executor, mut answers) = Executor::new(Arc::clone(&self.adapters));
         let (moves, mut moved) = mpsc::unbounded_channel();
+        let mut asking = asking;
         for input in first {
-            self.tell(&input, &mut executor, &moves)?
+            self.tell(&input, asking.take().as_ref(), &mut executor, &moves)?
                 .map_err(RunError::Refused)?;
         }
         if let Some(rotation) = &self.coordinator.state().rotation {
@@ -132,6 +168,7 @@ impl Night<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if let Some(finish) = finished(self.coordinator.state()) {
+                end_planning(queued);
                 self.keep_story(&finish.rotation)?;
                 journal::snapshot(self.store, self.coordinator.state())?;
                 return Ok(finish);
@@ -145,17 +182,21 @@ impl Night<'_> {
                     self.note(&answer)?;
                     let input = Input::Outcome { token: answer.token, outcome: answer.outcome };
                     // A late answer is no fault: it is dropped.
-                    drop(self.tell(&input, &mut executor, &moves)?);
+                    drop(self.tell(&input, None, &mut executor, &moves)?);
                 }
                 Some(ask) = asks.recv() => self.take(ask, &mut executor, &moves)?,
                 asked = self.control.next() => {
-                    if let Some(ask) = self.hear(asked, &planned) {
+                    if let Some(ask) = self.hear(asked, &planned)? {
                         self.take(ask, &mut executor, &moves)?;
                     }
                 }
-                Some(ask) = queued.recv() => self.take(ask, &mut executor, &moves)?,
+                Some(planned) = queued.recv() => {
+                    if let Some(ask) = self.planned(planned)? {
+                        self.take(ask, &mut executor, &moves)?;
+                    }
+                }
                 Some(moved) = moved.recv() => {
-                    drop(self.tell(&Input::TagsMoved { moved }, &mut executor, &moves)?);
+                    drop(self.tell(&Input::TagsMoved { moved }, None, &mut executor, &moves)?);
                 }
                 _ = ticks.tick() => {
                     self.control.tell_waits(self.coordinator.state(), self.clock.now());
@@ -178,7 +219,13 @@ impl Night<'_> {
         {
             self.wants_to_stop = true;
         }
-        let result = self.tell(&Input::Command(ask.command), executor, moves)?;
+        let input = Input::Command(ask.command);
+        let result = self.tell(&input, Some(&ask.asking), executor, moves)?;
+        if let Err(problem) = &result {
+            let now = self.clock.now().wall;
+            let refused = ask.asking.failed(now, std::slice::from_ref(problem));
+            self.store.audit(&[refused]).map_err(JournalError::Store)?;
+        }
         if let Some(reply) = ask.reply {
             drop(reply.send(result));
         }
@@ -187,45 +234,46 @@ impl Night<'_> {
 
     /// Hears a question from the socket: answers it, or turns it into a command. What needs a plan
     /// is planned beside the loop, and comes back through `planned`.
-    fn hear(&self, asked: Asked, planned: &mpsc::Sender<Ask>) -> Option<Ask> {
+    fn hear(
+        &mut self,
+        asked: Asked,
+        planned: &mpsc::Sender<Planned>,
+    ) -> Result<Option<Ask>, RunError> {
         let Asked {
             command,
             actor,
             answer,
         } = asked;
+        let asking = Asking {
+            by: (&actor).into(),
+            command: command.clone(),
+        };
         let actor = actor.user;
-        match command {
-            Wanted::Abort { reason } => Some(plain(
-                Command::Abort {
-                    actor,
-                    reason: Some(reason),
-                },
-                answer,
-            )),
-            Wanted::Cordon { site, .. } => Some(plain(
-                Command::Write {
-                    intent: Intent::Cordon { site },
-                },
-                answer,
-            )),
-            Wanted::Uncordon { site, .. } => Some(plain(
-                Command::Write {
-                    intent: Intent::Uncordon { site },
-                },
-                answer,
-            )),
+        Ok(match command {
+            Wanted::Abort { reason } => {
+                let reason = Some(reason);
+                Some(plain(Command::Abort { actor, reason }, asking, answer))
+            }
+            Wanted::Cordon { site, .. } => {
+                let intent = Intent::Cordon { site };
+                Some(plain(Command::Write { intent }, asking, answer))
+            }
+            Wanted::Uncordon { site, .. } => {
+                let intent = Intent::Uncordon { site };
+                Some(plain(Command::Write { intent }, asking, answer))
+            }
             Wanted::Pause {
                 reason,
                 until,
                 then,
-            } => Some(plain(pause(actor, reason, until, then), answer)),
+            } => Some(plain(pause(actor, reason, until, then), asking, answer)),
             Wanted::Resume { reason, site } => {
                 let command = Command::Resume {
                     actor,
                     reason,
                     site,
                 };
-                Some(plain(command, answer))
+                Some(plain(command, asking, answer))
             }
             // Whoever tried it by hand does not like it.
             Wanted::Withdraw { site, reason, .. } if self.is_on_trial(&site) => {
@@ -234,19 +282,25 @@ impl Night<'_> {
                     actor,
                     reason,
                 };
-                Some(plain(command, answer))
+                Some(plain(command, asking, answer))
             }
             // The adapters of a running rotation are made for a fleet that leaves kept services
             // alone.
             Wanted::Rebuild(rebuild) if rebuild.kept => {
-                drop(answer.send(self.not_while_running(&Wanted::Rebuild(rebuild))));
+                let no = self.not_while_running(&Wanted::Rebuild(rebuild));
+                self.refuse(&asking, no, answer)?;
                 None
             }
             wanted @ (Wanted::Withdraw { .. } | Wanted::Rebuild(_)) => {
                 match Request::of_words(&wanted) {
-                    Some(Ok(request)) => self.plan(request, actor, planned.clone(), answer),
-                    Some(Err(problem)) => drop(answer.send(control::reply(Err(problem)))),
-                    None => drop(answer.send(self.not_while_running(&wanted))),
+                    Some(Ok(request)) => self.plan(request, asking, planned.clone(), answer),
+                    Some(Err(problem)) => {
+                        self.refuse(&asking, control::reply(Err(problem)), answer)?;
+                    }
+                    None => {
+                        let no = self.not_while_running(&wanted);
+                        self.refuse(&asking, no, answer)?;
+                    }
                 }
                 None
             }
@@ -283,10 +337,23 @@ impl Night<'_> {
             | Wanted::Restore { .. }
             | Wanted::TakeOver { .. }
             | Wanted::Recover { .. }) => {
-                drop(answer.send(self.not_while_running(&other)));
+                let no = self.not_while_running(&other);
+                self.refuse(&asking, no, answer)?;
                 None
             }
-        }
+        })
+    }
+
+    /// Says no, once it is written down that it was said.
+    fn refuse(
+        &mut self,
+        asking: &Asking,
+        no: Answer,
+        answer: oneshot::Sender<Answer>,
+    ) -> Result<(), RunError> {
+        audit::refuse(self.store, asking, &no, self.clock.now().wall)?;
+        drop(answer.send(no));
+        Ok(())
     }
 
     fn not_while_running(&self, wanted: &Wanted) -> Answer {
@@ -337,12 +404,12 @@ impl Night<'_> {
     fn plan(
         &self,
         request: Request,
-        actor: String,
-        planned: mpsc::Sender<Ask>,
+        asking: Asking,
+        planned: mpsc::Sender<Planned>,
         answer: oneshot::Sender<Answer>,
     ) {
         let source = request.source;
-        let wish = self.wish(request, actor);
+        let wish = self.wish(request, asking.by.who.clone());
         let adapters = Arc::clone(&self.adapters);
         let playbook = self.coordinator.context().playbook.clone();
         let state = self.coordinator.state().clone();
@@ -354,40 +421,38 @@ impl Night<'_> {
             let plan = observed.survey(fleet, now).and_then(|survey| {
                 plan(fleet, &playbook, wish, &survey).map_err(|blocked| blocked.problem())
             });
-            let result = match plan {
-                Ok(plan) => {
-                    let (reply, result) = oneshot::channel();
-                    let command = Command::QueueRebuild {
-                        plan: Box::new(plan),
-                    };
-                    drop(
-                        planned
-                            .send(Ask {
-                                command,
-                                reply: Some(reply),
-                            })
-                            .await,
-                    );
-                    match result.await {
-                        Ok(result) => result,
-                        // The rotation has ended meanwhile.
-                        Err(_) => Err(Problem {
-                            what: "the rotation has ended".to_owned(),
-                            cure: "ask again".to_owned(),
-                            is_transient: true,
-                        }),
-                    }
-                }
-                Err(problem) => Err(problem),
+            let made = Planned {
+                asking,
+                plan: plan.map(Box::new),
+                answer,
             };
-            drop(answer.send(control::reply(result)));
+            if let Err(mpsc::error::SendError(made)) = planned.send(made).await {
+                made.is_too_late();
+            }
         });
+    }
+
+    /// A plan that was made beside the loop is told to the machine.
+    fn planned(&mut self, planned: Planned) -> Result<Option<Ask>, RunError> {
+        let Planned {
+            asking,
+            plan,
+            answer,
+        } = planned;
+        match plan {
+            Ok(plan) => Ok(Some(plain(Command::QueueRebuild { plan }, asking, answer))),
+            Err(problem) => {
+                self.refuse(&asking, control::reply(Err(problem)), answer)?;
+                Ok(None)
+            }
+        }
     }
 
     /// decide → commit → effects. The inner error is a rejection: nothing was recorded.
     fn tell(
         &mut self,
         input: &Input,
+        asking: Option<&Asking>,
         executor: &mut Executor,
         moves: &mpsc::UnboundedSender<BTreeMap<ImageRef, Digest>>,
     ) -> Result<Result<(), Problem>, RunError> {
@@ -402,31 +467,32 @@ impl Night<'_> {
             .rotation
             .as_ref()
             .map(|rotation| rotation.plan.id.clone());
+        let ctx = self.coordinator.context();
+        let steps = audit::steps(&ctx, before, &events, now);
+        let told = audit::told(&ctx, asking, &steps, now);
         let mut seq = 0;
         let store = &mut *self.store;
+        if events.is_empty() {
+            store.audit(&told).map_err(JournalError::Store)?;
+        }
         let effects = self.coordinator.commit(decision, now, |events| {
-            seq = journal::append(store, rotation.as_ref(), events, now)?;
+            seq = journal::append(store, rotation.as_ref(), (events, &told), now)?;
             Ok::<(), JournalError>(())
         })?;
-        let mut state = before;
-        for (offset, event) in (0..).zip(&events) {
-            let mut after = (*state).clone();
-            after.apply(&self.coordinator.context(), event, now);
-            let after = Arc::new(after);
+        for (offset, step) in (0..).zip(&steps) {
             let notice = Notice {
                 seq: seq + offset,
                 at: now.wall,
-                event: event.clone(),
-                before: Arc::clone(&state),
-                after: Arc::clone(&after),
+                event: step.event.clone(),
+                before: Arc::clone(&step.before),
+                after: Arc::clone(&step.after),
             };
             self.control.tell(self.adapters.fleet(), &notice, now.mono);
             // Whoever listened may have gone; the rotation goes on.
             drop(self.notices.send(notice));
-            self.keep_duration(event, &state, now)?;
-            self.note_end(event, now);
-            state = after;
-            self.follow_up(event, moves);
+            self.keep_duration(step.event, &step.before, now)?;
+            self.note_end(step.event, now);
+            self.follow_up(step.event, moves);
         }
         executor.keep_only(self.coordinator.awaited_tokens());
         executor.start(effects);
@@ -555,16 +621,37 @@ impl Night<'_> {
 
 /// What a process is told that is to end: between two steps, with nothing out of DNS by its own
 /// doing.
-pub fn stop() -> Command {
-    Command::Pause {
-        actor: "cleanslate".to_owned(),
-        reason: "the process was told to end".to_owned(),
-        ends: PauseEnd::Start,
+pub fn stop() -> Ask {
+    let by = By::itself();
+    let reason = "the process was told to end".to_owned();
+    Ask {
+        command: Command::Pause {
+            actor: by.who.clone(),
+            reason: reason.clone(),
+            ends: PauseEnd::Start,
+        },
+        asking: Asking {
+            by,
+            command: Wanted::Pause {
+                reason,
+                until: None,
+                then: None,
+            },
+        },
+        reply: None,
+    }
+}
+
+/// No rotation runs any more that a plan could be told to.
+fn end_planning(mut queued: mpsc::Receiver<Planned>) {
+    queued.close();
+    while let Ok(planned) = queued.try_recv() {
+        planned.is_too_late();
     }
 }
 
 /// A command for the machine whose result is the answer.
-fn plain(command: Command, answer: oneshot::Sender<Answer>) -> Ask {
+fn plain(command: Command, asking: Asking, answer: oneshot::Sender<Answer>) -> Ask {
     let (reply, result) = oneshot::channel();
     tokio::spawn(async move {
         if let Ok(result) = result.await {
@@ -573,6 +660,7 @@ fn plain(command: Command, answer: oneshot::Sender<Answer>) -> Ask {
     });
     Ask {
         command,
+        asking,
         reply: Some(reply),
     }
 }

@@ -366,7 +366,7 @@ mod tests {
             let mut teller = Storyteller::default();
             for (event, at) in &world.journal {
                 let events = std::slice::from_ref(event);
-                journal::append(&mut store, Some(&rotation), events, *at).unwrap();
+                journal::append(&mut store, Some(&rotation), (events, &[]), *at).unwrap();
                 let before = machine.state().clone();
                 machine.replay([(event.clone(), *at)]);
                 teller.tell(&world.fleet, event, &before, machine.state(), at.wall);

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
 use super::archive::Archive;
+use super::audit::{self, Asking, changed, sums};
 use super::clock::Clock;
 use super::control::Control;
 use super::freeze;
@@ -17,6 +18,7 @@ use super::past::{self, Past, ROOT};
 use super::request::Request;
 use super::schedule::{Run, next_run};
 use super::survey::{ImageSource, Observations, observe};
+use crate::api::audit::What;
 use crate::api::status::NextRun;
 use crate::api::story::planned;
 use crate::config::report::Report;
@@ -31,7 +33,7 @@ use crate::model::fleet::Fleet;
 use crate::model::id::{PlaybookName, RotationId, SiteName};
 use crate::model::playbook::Playbook;
 use crate::model::time::{Now, Ttl};
-use crate::store::{Occupant, Reader, Store, StoreError};
+use crate::store::{By, Occupant, Reader, Store, StoreError};
 
 /// How long an interrupted rotation may be continued by asking for the same playbook, where none of
 /// its sites waits for its quiet hours.
@@ -47,7 +49,8 @@ pub struct Paths {
     pub docker_config: Option<PathBuf>,
     /// As typed, for whoever finds the store in use.
     pub command: String,
-    pub user: String,
+    /// Who began this process.
+    pub by: By,
 }
 
 /// Why a fleet could not be opened.
@@ -105,7 +108,7 @@ impl Session {
         let clock = Clock::start();
         let by = Occupant {
             pid: std::process::id(),
-            user: paths.user.clone(),
+            user: paths.by.who.clone(),
             command: paths.command.clone(),
             since: clock.now().wall,
         };
@@ -122,6 +125,9 @@ impl Session {
             is_serving: false,
         };
         session.state = session.recent().map_err(OpenError::Journal)?.state();
+        let started = session.started().map_err(OpenError::Store)?;
+        let by = session.paths.by.clone();
+        session.audit(by, &started).map_err(OpenError::Journal)?;
         Ok(session)
     }
 
@@ -202,6 +208,7 @@ impl Session {
     pub async fn resume(
         &mut self,
         supersede: bool,
+        asking: Option<Asking>,
         ears: Ears<'_>,
     ) -> Result<Option<Finish>, RunError> {
         let rotation = self.state.rotation.as_ref();
@@ -213,7 +220,7 @@ impl Session {
         if supersede {
             first.push(Input::Command(Command::Supersede));
         }
-        let finish = self.drive(fleet, playbook, first, ears).await?;
+        let finish = self.drive((fleet, playbook), (first, asking), ears).await?;
         Ok(Some(finish))
     }
 
@@ -222,7 +229,12 @@ impl Session {
     ///
     /// # Errors
     /// [`RunError`].
-    pub async fn begin(&mut self, plan: Plan, ears: Ears<'_>) -> Result<Finish, RunError> {
+    pub async fn begin(
+        &mut self,
+        plan: Plan,
+        asking: Asking,
+        ears: Ears<'_>,
+    ) -> Result<Finish, RunError> {
         self.store.check_reserve().map_err(JournalError::Store)?;
         let files: Vec<_> = self
             .config
@@ -240,7 +252,8 @@ impl Session {
         let first = vec![Input::Command(Command::Begin {
             plan: Box::new(plan),
         })];
-        self.drive(fleet, playbook, first, ears).await
+        self.drive((fleet, playbook), (first, Some(asking)), ears)
+            .await
     }
 
     /// Lets what a person asks pass where no freeze holds it, or they set it aside.
@@ -355,8 +368,39 @@ impl Session {
         }
         let clock = self.clock;
         self.adapters = adapters(&config.fleet, clock, paths).map_err(OpenError::Adapters)?;
+        let (old, new) = (sums(&self.config.snapshot), sums(&config.snapshot));
         self.config = config;
-        Ok(())
+        let files = changed(&old, &new);
+        let reloaded = self.audit(By::itself(), &What::Reloaded { files });
+        reloaded.map_err(OpenError::Journal)
+    }
+
+    /// Writes to the audit what is about no rotation.
+    ///
+    /// # Errors
+    /// Failures to write.
+    pub fn audit(&mut self, by: By, what: &What) -> Result<(), JournalError> {
+        let entry = audit::entry(by, self.clock.now().wall, what);
+        Ok(self.store.audit(&[entry])?)
+    }
+
+    /// Writes to the audit that something was asked and not done.
+    ///
+    /// # Errors
+    /// Failures to write.
+    pub fn refused(&mut self, asking: &Asking, why: &[Problem]) -> Result<(), JournalError> {
+        let entry = asking.failed(self.clock.now().wall, why);
+        Ok(self.store.audit(&[entry])?)
+    }
+
+    fn started(&self) -> Result<What, StoreError> {
+        Ok(What::Started {
+            command: self.paths.command.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            holder: self.store.holder()?,
+            epoch: self.state.epoch.0,
+            files: sums(&self.config.snapshot),
+        })
     }
 
     /// Where the past is read by others than the loop.
@@ -393,9 +437,8 @@ impl Session {
 
     async fn drive(
         &mut self,
-        fleet: Fleet,
-        playbook: Playbook,
-        first: Vec<Input>,
+        (fleet, playbook): (Fleet, Playbook),
+        (first, asking): (Vec<Input>, Option<Asking>),
         ears: Ears<'_>,
     ) -> Result<Finish, RunError> {
         let adapters = adapters(&fleet, self.clock, &self.paths).map_err(RunError::Refused)?;
@@ -427,7 +470,7 @@ impl Session {
             clock: self.clock,
             notices,
         };
-        let finish = Box::pin(night.run(first, asks)).await?;
+        let finish = Box::pin(night.run(first, asking, asks)).await?;
         self.store
             .drop_config(&finish.rotation)
             .map_err(JournalError::Store)?;
@@ -441,6 +484,15 @@ impl Session {
     /// Where the journal cannot be read.
     pub fn recent(&self) -> Result<Past, JournalError> {
         Past::recent(&self.store, &self.config, &self.paths.options)
+    }
+}
+
+impl Drop for Session {
+    /// A process that is killed says nothing: the next one begins without this.
+    fn drop(&mut self) {
+        if let Err(error) = self.audit(By::itself(), &What::Stopped {}) {
+            tracing::debug!(%error, "the audit was not told of the end");
+        }
     }
 }
 

@@ -26,7 +26,7 @@ mod damage;
 #[cfg(test)]
 mod fixture;
 
-pub use audit::{Audited, Broken, By, Chain, Entry, Way};
+pub use audit::{Audited, Broken, By, Chain, Entry};
 pub use error::StoreError;
 pub use history::Snapshot;
 pub use journal::{Record, RotationSpan, Row};

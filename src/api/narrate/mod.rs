@@ -13,3 +13,5 @@ pub use aside::{Aside, aside};
 pub use beat::Beat;
 pub(crate) use ending::brings_back;
 pub use narrator::Narrator;
+
+pub(in crate::api) use place::site_of;

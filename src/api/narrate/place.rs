@@ -5,11 +5,11 @@ use crate::coordinator::state::{Ending, Rotation, State, Visit};
 use crate::coordinator::view::Step;
 use crate::model::id::SiteName;
 
-pub(super) fn site_of(event: &Event) -> Option<SiteName> {
+pub(in crate::api) fn site_of(event: &Event) -> Option<SiteName> {
     match event {
-        Event::ChangeProven { intent, .. } | Event::ChangeRefused { intent, .. } => {
-            intent.site().cloned()
-        }
+        Event::ChangeDecided { intent, .. }
+        | Event::ChangeProven { intent, .. }
+        | Event::ChangeRefused { intent, .. } => intent.site().cloned(),
         Event::VisitStarted { site, .. }
         | Event::HostLooked { site, .. }
         | Event::HostPulled { site, .. }
@@ -74,7 +74,6 @@ pub(super) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::RebuildQueued { .. }
         | Event::WriteRequested { .. }
         | Event::ChangeBegun { .. }
-        | Event::ChangeDecided { .. }
         | Event::ChangeNotNeeded { .. }
         | Event::ChangeAnswered { .. }
         | Event::FenceDecided { .. }

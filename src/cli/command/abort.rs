@@ -42,5 +42,6 @@ pub(crate) async fn run(desk: &Desk, args: &Abort) -> Outcome {
     };
     let question = format!("Drop {}, which was interrupted?", interrupted.rotation);
     confirm(&desk.output, args.yes, &question)?;
-    act::settle(desk, &mut session).await
+    let asking = desk.asking(&command);
+    act::settle(desk, &mut session, Some(asking)).await
 }

@@ -11,7 +11,7 @@ use crate::api::narrate::brings_back;
 use crate::api::wire::Command;
 use crate::coordinator::event::VisitEnd;
 use crate::coordinator::plan::{Mode, Plan};
-use crate::daemon::{Finish, Request, Session, rotation_id};
+use crate::daemon::{Asking, Finish, Request, Session, rotation_id};
 use crate::model::id::{PlaybookName, SiteName};
 use crate::model::playbook::Playbook;
 
@@ -57,17 +57,22 @@ pub(super) async fn ask_and_pass_on(
 }
 
 /// Does it in this process.
-pub(super) async fn act(desk: &Desk, request: Request, yes: Yes, question: &str) -> Outcome {
+pub(super) async fn act(
+    desk: &Desk,
+    (command, request): (&Command, Request),
+    yes: Yes,
+    question: &str,
+) -> Outcome {
     let mut session = desk.session()?;
-    let before = settle(desk, &mut session).await?;
-    let plan = planned(desk, &session, request).await?;
+    let before = settle(desk, &mut session, None).await?;
+    let plan = planned(desk, &mut session, command, request).await?;
     confirm(&desk.output, yes, question)?;
-    let after = begin(desk, &mut session, plan).await?;
+    let after = begin(desk, &mut session, command, plan).await?;
     Ok(before.worse(after))
 }
 
 /// Brings to safety what an earlier process left, and drops the rest of it.
-pub(super) async fn settle(desk: &Desk, session: &mut Session) -> Outcome {
+pub(super) async fn settle(desk: &Desk, session: &mut Session, asking: Option<Asking>) -> Outcome {
     let Some(interrupted) = session.interrupted() else {
         return Ok(Exit::Done);
     };
@@ -76,7 +81,10 @@ pub(super) async fn settle(desk: &Desk, session: &mut Session) -> Outcome {
         interrupted.rotation
     ));
     let show = Show::new(desk, night(session, &interrupted.playbook)?);
-    let work = Work::Resume { supersede: true };
+    let work = Work::Resume {
+        supersede: true,
+        asking,
+    };
     let finish = drive(desk, session, work, show).await?;
     // That it was aborted is what was asked for; that a site stayed out is not.
     let is_out = |finish: Finish| {
@@ -92,11 +100,16 @@ pub(super) async fn settle(desk: &Desk, session: &mut Session) -> Outcome {
 /// The plan of a request, on what is seen now.
 pub(super) async fn planned(
     desk: &Desk,
-    session: &Session,
+    session: &mut Session,
+    command: &Command,
     request: Request,
 ) -> Result<Plan, Failure> {
     let id = rotation_id(request.name(), desk.clock.now().wall);
-    Ok(Box::pin(session.plan_asked(request, id, desk.user())).await?)
+    let planned = Box::pin(session.plan_asked(request, id, desk.user())).await;
+    if let Err(error) = &planned {
+        session.refused(&desk.asking(command), &error.problems())?;
+    }
+    Ok(planned?)
 }
 
 /// Says which sites wait for their quiet hours, before somebody wonders why nothing happens.
@@ -111,10 +124,16 @@ pub(super) fn tell_of_waits(desk: &Desk, plan: &Plan) {
 }
 
 /// Runs a plan and says how it ended.
-pub(super) async fn begin(desk: &Desk, session: &mut Session, plan: Plan) -> Outcome {
+pub(super) async fn begin(
+    desk: &Desk,
+    session: &mut Session,
+    command: &Command,
+    plan: Plan,
+) -> Outcome {
     let mode = plan.mode.clone();
     let show = Show::new(desk, night(session, &plan.playbook)?);
-    let finish = drive(desk, session, Work::Begin(Box::new(plan)), show).await?;
+    let work = Work::Begin(Box::new(plan), desk.asking(command));
+    let finish = drive(desk, session, work, show).await?;
     Ok(finish.map_or(Exit::Done, |finish| ended(desk, &finish, &mode)))
 }
 

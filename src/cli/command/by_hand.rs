@@ -153,6 +153,7 @@ impl Asked<'_> {
         if let Some(exit) = act::ask_and_pass_on(desk, asked, &self.command, self.until).await? {
             return Ok(exit);
         }
-        act::act(desk, act::request(&self.command)?, self.yes, question).await
+        let request = act::request(&self.command)?;
+        act::act(desk, (&self.command, request), self.yes, question).await
     }
 }

@@ -1,6 +1,7 @@
 //! One file a command.
 pub(super) mod abort;
 mod act;
+pub(super) mod audit;
 pub(super) mod by_hand;
 pub(super) mod check;
 pub(super) mod doctor;

@@ -80,7 +80,7 @@ pub(crate) async fn run(desk: &Desk, args: &Rebuild) -> Outcome {
         return Ok(exit);
     }
     let request = act::request(&command)?;
-    act::act(desk, request, args.because.yes, &question).await
+    act::act(desk, (&command, request), args.because.yes, &question).await
 }
 
 fn wire_of(desk: &Desk, args: &Rebuild) -> wire::Rebuild {

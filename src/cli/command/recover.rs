@@ -50,5 +50,6 @@ pub(crate) async fn run(desk: &Desk, args: &Recover) -> Outcome {
     }
     let names: Vec<&str> = owed.iter().map(SiteName::as_str).collect();
     let question = format!("Take the marker over and bring back {}?", names.join(", "));
-    act::act(desk, Request::recover(owed, reason), args.yes, &question).await
+    let request = Request::recover(owed, reason);
+    act::act(desk, (&command, request), args.yes, &question).await
 }

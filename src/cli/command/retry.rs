@@ -43,7 +43,7 @@ pub(crate) async fn run(desk: &Desk, args: &Retry) -> Outcome {
     if let Some(mut request) = wish(&session)? {
         session.heed_freeze(&mut request)?;
     }
-    let before = act::settle(desk, &mut session).await?;
+    let before = act::settle(desk, &mut session, None).await?;
     let Some(mut request) = wish(&session)? else {
         desk.output
             .progress("the last rotation completed every site: nothing to retry");
@@ -57,9 +57,9 @@ pub(crate) async fn run(desk: &Desk, args: &Retry) -> Outcome {
         .map(SiteName::as_str)
         .collect();
     let question = format!("Visit {}, which the last rotation left?", names.join(", "));
-    let plan = act::planned(desk, &session, request).await?;
+    let plan = act::planned(desk, &mut session, &command, request).await?;
     act::tell_of_waits(desk, &plan);
     confirm(&desk.output, args.because.yes, &question)?;
-    let after = act::begin(desk, &mut session, plan).await?;
+    let after = act::begin(desk, &mut session, &command, plan).await?;
     Ok(before.worse(after))
 }

@@ -7,7 +7,7 @@ use super::super::args::Yes;
 use super::super::confirm::confirm;
 use super::super::desk::{Desk, known_site};
 use super::super::exit::Exit;
-use super::super::failure::Outcome;
+use super::super::failure::{Failure, Outcome, Said};
 use super::super::follow::{Show, Until, Work, drive};
 use super::act;
 use super::{dry_run, plan, preview};
@@ -94,14 +94,22 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
     }
     let mut session = desk.session()?;
     if session.continues(&args.playbook, &Mode::Rotate) {
-        return resume(desk, &mut session, args).await;
+        return resume(desk, &mut session, args, &command).await;
     }
     let mut request = act::request(&command)?;
     session.heed_freeze(&mut request)?;
-    let before = act::settle(desk, &mut session).await?;
-    let plan = act::planned(desk, &session, request).await?;
+    let before = act::settle(desk, &mut session, None).await?;
+    let plan = act::planned(desk, &mut session, &command, request).await?;
     if let Some(file) = &args.plan {
-        preview::refuse_if_changed(desk, &session, &plan, file).await?;
+        let is_same = preview::refuse_if_changed(desk, &session, &plan, file).await;
+        if let Err(Failure {
+            said: Said::Problems(problems),
+            ..
+        }) = &is_same
+        {
+            session.refused(&desk.asking(&command), problems)?;
+        }
+        is_same?;
     }
     let sites: Vec<&str> = plan.sites().map(SiteName::as_str).collect();
     let question = format!(
@@ -112,13 +120,16 @@ pub(crate) async fn run(desk: &Desk, args: &Rotate) -> Outcome {
     );
     act::tell_of_waits(desk, &plan);
     confirm(&desk.output, args.yes, &question)?;
-    let after = act::begin(desk, &mut session, plan).await?;
+    let after = act::begin(desk, &mut session, &command, plan).await?;
     Ok(before.worse(after))
 }
 
-async fn resume(desk: &Desk, session: &mut Session, args: &Rotate) -> Outcome {
+async fn resume(desk: &Desk, session: &mut Session, args: &Rotate, command: &Command) -> Outcome {
     let show = Show::new(desk, act::night(session, &args.playbook)?);
-    let work = Work::Resume { supersede: false };
+    let work = Work::Resume {
+        supersede: false,
+        asking: Some(desk.asking(command)),
+    };
     let finish = drive(desk, session, work, show).await?;
     Ok(finish.map_or(Exit::Done, |finish| {
         act::ended(desk, &finish, &Mode::Rotate)

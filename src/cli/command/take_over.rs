@@ -31,5 +31,6 @@ pub(crate) async fn run(desk: &Desk, args: &TakeOver) -> Outcome {
         return Ok(exit);
     }
     let question = "Take the marker over, whoever holds it?";
-    act::act(desk, act::request(&command)?, args.because.yes, question).await
+    let request = act::request(&command)?;
+    act::act(desk, (&command, request), args.because.yes, question).await
 }

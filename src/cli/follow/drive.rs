@@ -8,21 +8,23 @@ use tokio::time::MissedTickBehavior;
 
 use super::show::Show;
 use crate::api::narrate::Narrator;
+use crate::api::wire::Command as Wanted;
 use crate::cli::desk::Desk;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Said};
 use crate::coordinator::input::Command;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::State;
-use crate::daemon::{Ask, Ears, Finish, Notice, RunError, Session, stop};
+use crate::daemon::{Ask, Asking, Ears, Finish, Notice, RunError, Session, stop};
 use crate::model::fleet::Fleet;
 
 /// What is to be run.
 pub(crate) enum Work {
-    Begin(Box<Plan>),
+    Begin(Box<Plan>, Asking),
     /// What was interrupted goes on, or is only brought to safety.
     Resume {
         supersede: bool,
+        asking: Option<Asking>,
     },
 }
 
@@ -36,7 +38,7 @@ pub(crate) async fn drive(
     mut show: Show,
 ) -> Result<Option<Finish>, Failure> {
     let narrator = match &work {
-        Work::Begin(_) => Narrator::default(),
+        Work::Begin(_, _) => Narrator::default(),
         Work::Resume { .. } => session.recent()?.storyteller().narrator().clone(),
     };
     let mut watch = Watch {
@@ -87,8 +89,13 @@ async fn run(
     ears: Ears<'_>,
 ) -> Result<Option<Finish>, RunError> {
     match work {
-        Work::Begin(plan) => Box::pin(session.begin(*plan, ears)).await.map(Some),
-        Work::Resume { supersede } => Box::pin(session.resume(supersede, ears)).await,
+        Work::Begin(plan, asking) => {
+            let begun = Box::pin(session.begin(*plan, asking, ears));
+            begun.await.map(Some)
+        }
+        Work::Resume { supersede, asking } => {
+            Box::pin(session.resume(supersede, asking, ears)).await
+        }
     }
 }
 
@@ -127,10 +134,7 @@ impl Watch<'_> {
     fn terminated(&self, asks: &mpsc::Sender<Ask>, show: &Show) {
         show.say("SIGTERM: this process ends as soon as no site is out; the next start goes on.");
         show.say(&standing(&self.latest));
-        drop(asks.try_send(Ask {
-            command: stop(),
-            reply: None,
-        }));
+        drop(asks.try_send(stop()));
     }
 
     /// Ctrl-C: the first asks for an abort, the second ends the process (`true`).
@@ -143,13 +147,15 @@ impl Watch<'_> {
         show.say("Ctrl-C: no further visit starts; what is visited is brought to safety first.");
         show.say(&standing(&self.latest));
         show.say("Ctrl-C once more ends this process at once and leaves things as they stand.");
+        let reason = "Ctrl-C".to_owned();
         let command = Command::Abort {
             actor: self.desk.user(),
-            reason: Some("Ctrl-C".to_owned()),
+            reason: Some(reason.clone()),
         };
         // A full channel means that an abort is on its way already.
         drop(asks.try_send(Ask {
             command,
+            asking: self.desk.asking(&Wanted::Abort { reason }),
             reply: None,
         }));
         false

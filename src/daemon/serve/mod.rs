@@ -20,20 +20,23 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::audit::{self, Asking};
 use super::control::{self, Control};
 use super::journal::JournalError;
-use super::night::{Ask, Finish, Notice, RunError, stop};
+use super::night::{Finish, Notice, RunError, stop};
 use super::request::Request;
 use super::schedule::{Due, Run, Timetable, Verdict};
 use super::session::{Ears, OpenError, Session, rotation_id};
 use super::{past, status};
 use crate::api::asked::{Answer, Asked};
+use crate::api::audit::What;
 use crate::api::http::{Door, Net};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Deadline, Plan};
 use crate::model::id::{Channel, PlaybookName};
 use crate::model::notice::Severity;
 use crate::model::time::span;
+use crate::store::By;
 use clockwork::Clockwork;
 use measuring::Measuring;
 use messenger::Messenger;
@@ -73,10 +76,10 @@ const TICK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(35 * 60);
 
 /// The actor of what a push begins.
-const PUSH: &str = "push";
+pub(super) const PUSH: &str = "push";
 
 /// The actor of what the schedule begins.
-const SCHEDULE: &str = "schedule";
+pub(super) const SCHEDULE: &str = "schedule";
 
 /// A process that coordinates a fleet.
 pub struct Server {
@@ -113,7 +116,7 @@ enum Next {
 
 /// What is driven.
 enum Work {
-    Begin(Box<Plan>),
+    Begin(Box<Plan>, Asking),
     Resume { supersede: bool },
 }
 
@@ -309,9 +312,19 @@ impl Server {
             Verdict::Begins => self.begin_run(&run).await,
             Verdict::Frozen { reason } => {
                 self.note(format!("{}: frozen: {reason}", run.rotation()));
+                let run_frozen = What::RunFrozen {
+                    run: run.rotation(),
+                    reason,
+                };
+                self.session.audit(audit::schedule(), &run_frozen)?;
                 self.leave_behind(&run)
             }
             Verdict::Missed { late } => {
+                let missed = What::RunMissed {
+                    run: run.rotation(),
+                    late_seconds: late.as_secs(),
+                };
+                self.session.audit(audit::schedule(), &missed)?;
                 let late = span(Duration::try_from(late).unwrap_or_default());
                 let cure = format!("cleanslate rotate {}", run.playbook);
                 self.warn(
@@ -334,16 +347,19 @@ impl Server {
         request.options.wait_s = PATIENCE.as_secs();
         request.options.deadline = self.deadline(run)?;
         request.options.carried = past::carried_over(&self.session.last_of(&run.playbook)?);
+        let asking = Asking::of_schedule(&run.playbook, PATIENCE.as_secs());
         let planned = Box::pin(self.session.plan(request, id.clone(), SCHEDULE.to_owned()));
         match planned.await {
             Ok(plan) => {
-                self.drive(Work::Begin(Box::new(plan))).await?;
+                self.drive(Work::Begin(Box::new(plan), asking)).await?;
                 self.leave_behind(run)
             }
             Err(error) => {
                 let problem = problem_of(error)?;
                 let now = self.session.clock().now().wall;
                 if self.clockwork.postpone(&problem.what, now) {
+                    let why = std::slice::from_ref(&problem);
+                    self.session.refused(&asking, why)?;
                     let what = format!("{id} cannot begin yet: {}", problem.what);
                     self.warn(what, problem.cure);
                 }
@@ -371,10 +387,15 @@ impl Server {
         }
         request.options.wait_s = PATIENCE.as_secs();
         let id = rotation_id(request.name(), now);
+        let asking = Asking::of_push(&request);
         let planned = Box::pin(self.session.plan(request, id, PUSH.to_owned()));
         match planned.await {
-            Ok(plan) => self.drive(Work::Begin(Box::new(plan))).await.map(drop),
+            Ok(plan) => {
+                let work = Work::Begin(Box::new(plan), asking);
+                self.drive(work).await.map(drop)
+            }
             Err(error) => {
+                self.session.refused(&asking, &error.problems())?;
                 let problem = problem_of(error)?;
                 self.warn(
                     format!("{why}, and cannot be taken: {}", problem.what),
@@ -456,6 +477,10 @@ impl Server {
             actor,
             answer,
         } = asked;
+        let asking = Asking {
+            by: (&actor).into(),
+            command: command.clone(),
+        };
         match asked::meant(&self.session, &command).await {
             asked::Meant::Status => self.answer_status(answer),
             asked::Meant::Watch(after) => {
@@ -476,6 +501,8 @@ impl Server {
                 Ok(())
             }
             asked::Meant::Nothing(reply) => {
+                let now = self.session.clock().now().wall;
+                audit::refuse(&mut self.session.store, &asking, &reply, now)?;
                 drop(answer.send(reply));
                 Ok(())
             }
@@ -485,13 +512,15 @@ impl Server {
                 match Box::pin(self.session.plan_asked(*request, id, actor.user)).await {
                     Ok(plan) => {
                         self.control.promise(answer);
-                        self.drive(Work::Begin(Box::new(plan))).await.map(drop)
+                        let work = Work::Begin(Box::new(plan), asking);
+                        self.drive(work).await.map(drop)
                     }
                     Err(RunError::Rule(refusal)) => {
                         drop(answer.send(control::ruled_out(&refusal)));
                         Ok(())
                     }
                     Err(error) => {
+                        self.session.refused(&asking, &error.problems())?;
                         let problem = problem_of(error)?;
                         drop(answer.send(control::reply(Err(problem))));
                         Ok(())
@@ -529,14 +558,14 @@ impl Server {
         };
         let (pushed_at, clock) = (self.session.adapters.clone(), self.session.clock());
         let subject = match &work {
-            Work::Begin(plan) => format!("{} did not begin", plan.id),
+            Work::Begin(plan, _) => format!("{} did not begin", plan.id),
             Work::Resume { .. } => "what was interrupted could not be taken up".to_owned(),
         };
         let session = &mut self.session;
         let mut run = Box::pin(async move {
             match work {
-                Work::Begin(plan) => session.begin(*plan, ears).await.map(Some),
-                Work::Resume { supersede } => session.resume(supersede, ears).await,
+                Work::Begin(plan, asking) => session.begin(*plan, asking, ears).await.map(Some),
+                Work::Resume { supersede } => session.resume(supersede, None, ears).await,
             }
         });
         let result = loop {
@@ -567,7 +596,7 @@ impl Server {
                         self.has_to_stop = true;
                         self.supervisor.is_stopping();
                         // A full channel: it is told already.
-                        drop(asks.try_send(Ask { command: stop(), reply: None }));
+                        drop(asks.try_send(stop()));
                     }
                 },
                 _ = ticks.tick() => self.supervisor.lives_on(),
@@ -627,6 +656,9 @@ impl Server {
                         error.to_string()
                     }
                 };
+                let why = what.clone();
+                self.session
+                    .audit(By::itself(), &What::ReloadRefused { why })?;
                 let cure = "mend it and reload: the configuration that was read before stays";
                 self.warn(
                     format!("the configuration is wrong: {what}"),

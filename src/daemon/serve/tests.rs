@@ -30,7 +30,7 @@ async fn server(folder: &Folder) -> (Server, mpsc::UnboundedReceiver<Note>) {
         options: folder.options(),
         docker_config: None,
         command: "serve".to_owned(),
-        user: "test".to_owned(),
+        by: audit::schedule(),
     });
     let session = session.unwrap();
     let control = session.listen().await;
@@ -98,7 +98,9 @@ async fn a_run_that_is_refused_after_it_was_planned_is_told_by_its_name() {
         actor: "schedule".to_owned(),
         reason: None,
     };
-    let finish = server.drive(Work::Begin(Box::new(plan))).await.unwrap();
+    let asking = Asking::of_schedule(&"nightly".parse().unwrap(), 0);
+    let work = Work::Begin(Box::new(plan), asking);
+    let finish = server.drive(work).await.unwrap();
     assert!(finish.is_none());
     let what = "nightly-20261122T020000-cron did not begin: no playbook is called gone";
     assert_eq!(said(&mut noted), [(Severity::Critical, what.to_owned())]);

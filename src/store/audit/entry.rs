@@ -1,11 +1,11 @@
 //! One record of the audit, and its place in the chain.
 use std::fmt;
-use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::model::id::{FleetName, RotationId, SiteName};
+use crate::model::way::Way;
 use crate::store::chain::{Point, checksum};
 
 /// What is added to the audit. The store gives it its number and asks nothing of its body.
@@ -29,60 +29,6 @@ pub struct By {
     pub way: Way,
     /// The process that asked, where it is one of this machine.
     pub pid: Option<u32>,
-}
-
-/// How somebody came to be heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// A command that was typed, and did it itself.
-    Terminal,
-    /// The same, begun by something else: a timer, a script.
-    Program,
-    /// The control socket; the kernel says who.
-    Socket,
-    /// The API, with a token of that name.
-    Token,
-    /// The schedule of a playbook.
-    Schedule,
-    /// It follows from a rotation that they began.
-    Rotation,
-    /// Nobody asked: a process began, ended or was signalled.
-    Coordinator,
-}
-
-impl Way {
-    const ALL: [Way; 7] = [
-        Way::Terminal,
-        Way::Program,
-        Way::Socket,
-        Way::Token,
-        Way::Schedule,
-        Way::Rotation,
-        Way::Coordinator,
-    ];
-
-    /// As it is kept.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Way::Terminal => "terminal",
-            Way::Program => "program",
-            Way::Socket => "socket",
-            Way::Token => "token",
-            Way::Schedule => "schedule",
-            Way::Rotation => "rotation",
-            Way::Coordinator => "coordinator",
-        }
-    }
-}
-
-impl FromStr for Way {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Way, String> {
-        let way = Way::ALL.into_iter().find(|way| way.as_str() == text);
-        way.ok_or_else(|| "it is no way in which anybody asks".to_owned())
-    }
 }
 
 impl By {
@@ -109,8 +55,10 @@ impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = &self.who;
         match (self.way, self.pid) {
-            // What is said at every line is said by the name alone.
-            (Way::Rotation | Way::Schedule | Way::Coordinator, _) => f.write_str(who),
+            // The name says it.
+            (Way::Rotation | Way::Schedule | Way::Push | Way::Coordinator | Way::Token, _) => {
+                f.write_str(who)
+            }
             (way, Some(pid)) => write!(f, "{who} ({}, process {pid})", way.as_str()),
             (way, None) => write!(f, "{who} ({})", way.as_str()),
         }
@@ -246,13 +194,5 @@ mod tests {
         for other in others {
             assert_ne!(after(&origin, &other), after(&origin, &entry), "{other:?}");
         }
-    }
-
-    #[test]
-    fn ways_are_read_back() {
-        for way in Way::ALL {
-            assert_eq!(way.as_str().parse(), Ok(way));
-        }
-        assert!("Terminal".parse::<Way>().is_err());
     }
 }

@@ -4,7 +4,7 @@ mod entry;
 mod reading;
 mod writing;
 
-pub use entry::{By, Entry, Way};
+pub use entry::{By, Entry};
 pub use reading::{Audited, Broken, Chain};
 
 pub(super) use writing::{add, damaged};

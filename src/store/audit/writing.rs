@@ -154,8 +154,8 @@ fn move_head(tx: &Connection, from: Point, to: Point) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Way;
     use super::*;
+    use crate::model::way::Way;
     use crate::store::fixture::{Fixture, at, numbered};
 
     #[test]
