@@ -216,7 +216,8 @@ fn volumes(lab: &Lab, host: &str) -> Result<BTreeSet<String>> {
 }
 
 /// Runs a line of shell in a container; what it printed.
-fn tell(lab: &Lab, host: &str, container: &str, script: &str) -> Result<String> {
+/// Also what other tests leave behind in a container.
+pub(crate) fn tell(lab: &Lab, host: &str, container: &str, script: &str) -> Result<String> {
     let client = lab.docker(host)?;
     let exec = CreateExecOptions {
         cmd: Some(vec![

@@ -25,7 +25,7 @@ const NIGHTS_FRESH: Duration = Duration::from_secs(60);
 
 /// Everything at one time.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct Sight {
     pub(super) at: Timestamp,
     pub(super) status: Status,
     /// Of the rotation that runs, else of the last one.
@@ -34,13 +34,13 @@ pub(super) struct Look {
     pub(super) nights: Arc<Vec<Entry>>,
 }
 
-/// The last look, and what makes the next one cheap.
+/// What was seen last, and what makes the next one cheap.
 #[derive(Debug, Default)]
 pub(in crate::api) struct Board(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    look: Option<(Instant, Arc<Look>)>,
+    sight: Option<(Instant, Arc<Sight>)>,
     nights: Option<Nights>,
     tale: Option<Tale>,
 }
@@ -58,7 +58,7 @@ struct History {
     rotations: Vec<Entry>,
 }
 
-impl Look {
+impl Sight {
     /// How far the rotation is that a process drives.
     pub(super) fn running(&self) -> Option<Running> {
         let rotation = self.status.rotation.as_ref();
@@ -73,37 +73,43 @@ impl Look {
 }
 
 impl Board {
-    /// A look that began after this was called: whoever comes while one is under way shares the
-    /// next one with all who do.
+    /// What is seen after this was called: whoever comes while somebody looks shares the next look
+    /// with all who do.
     ///
     /// # Errors
     /// The coordinator is ending.
-    pub(super) async fn look(&self, front: &Front, actor: &Actor) -> Result<Arc<Look>, Problem> {
+    pub(super) async fn sight(&self, front: &Front, actor: &Actor) -> Result<Arc<Sight>, Problem> {
         let called = Instant::now();
         let mut kept = self.0.lock().await;
-        if let Some((began, look)) = &kept.look
+        if let Some((began, sight)) = &kept.sight
             && *began >= called
         {
-            return Ok(Arc::clone(look));
+            return Ok(Arc::clone(sight));
         }
         let began = Instant::now();
-        let look = Arc::new(kept.look_anew(front, actor).await?);
-        kept.look = Some((began, Arc::clone(&look)));
-        Ok(look)
+        let sight = Arc::new(kept.see_anew(front, actor).await?);
+        kept.sight = Some((began, Arc::clone(&sight)));
+        Ok(sight)
     }
 }
 
 impl Kept {
-    async fn look_anew(&mut self, front: &Front, actor: &Actor) -> Result<Look, Problem> {
-        let status: Status = told(front, Command::Status {}, actor).await?;
+    /// A journal that cannot be read hides the past, and nothing else.
+    async fn see_anew(&mut self, front: &Front, actor: &Actor) -> Result<Sight, Problem> {
+        let mut status: Status = told(front, Command::Status {}, actor).await?;
         let running = status.rotation.as_ref().map(|rotation| rotation.id.clone());
-        let nights = self.nights(front, actor, running.as_ref()).await?;
+        let nights = self.nights(front, actor, running.as_ref()).await;
+        let nights = nights.unwrap_or_else(|problem| {
+            let why = problem.refusal.what;
+            status.unknown.push(format!("past nights: {why}"));
+            Arc::default()
+        });
         let last = || nights.first().and_then(|entry| entry.rotation.parse().ok());
         let lines = match running.or_else(last) {
             Some(rotation) => self.lines(front, actor, &rotation).await?,
             None => Arc::default(),
         };
-        Ok(Look {
+        Ok(Sight {
             at: Timestamp::now(),
             status,
             lines,

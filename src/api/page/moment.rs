@@ -26,11 +26,16 @@ impl Moment {
 
     fn of(at: Timestamp, apart: Duration, clock: String) -> Moment {
         Moment {
-            iso: at.to_string(),
+            iso: iso(at),
             clock,
             span: span(apart),
         }
     }
+}
+
+/// As scripts read it: to the millisecond.
+pub(super) fn iso(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// `4m 10s`.

@@ -1,4 +1,5 @@
 //! `GET /rotations/ID`: one night, site by site, with what was kept as evidence.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 
 use super::answer::{Frame, Here, Wrong, html, told};
 use super::entry::Visitor;
-use super::moment::{Moment, seconds};
+use super::moment::{Moment, iso, seconds};
 use super::night::{Picture, Running, Timeline};
 use super::past::Told;
 use super::site::short;
@@ -28,7 +29,7 @@ const LOG_BYTES: usize = 16 << 10;
 #[template(path = "report.html")]
 pub(super) struct Shown {
     frame: Frame,
-    now: Timestamp,
+    now: String,
     rotation: String,
     began: Moment,
     took: String,
@@ -81,14 +82,14 @@ pub(super) async fn report(
     };
     let actor = &visitor.caller.actor;
     let report: Report = told(&front, command, actor).await?;
-    let look = front.page.board.look(&front, actor).await?;
+    let sight = front.page.board.sight(&front, actor).await?;
     let is_in_hand = |it: &RotationStatus| it.id == rotation;
-    let running = match look.status.rotation.as_ref().is_some_and(is_in_hand) {
-        true => look.running(),
+    let running = match sight.status.rotation.as_ref().is_some_and(is_in_hand) {
+        true => sight.running(),
         false => None,
     };
     let frame = Frame::of(rotation.as_str(), Here::Nights, &visitor);
-    let page = Shown::of(report, running.as_ref(), frame, &When::local(), look.at);
+    let page = Shown::of(report, running.as_ref(), frame, &When::local(), sight.at);
     Ok(html(StatusCode::OK, &page))
 }
 
@@ -104,7 +105,7 @@ impl Shown {
         let timeline = Timeline::of(&report.events, running);
         Shown {
             frame,
-            now,
+            now: iso(now),
             rotation: report.rotation.to_string(),
             began: Moment::past(report.began, now, when),
             took: seconds(report.seconds),
@@ -134,17 +135,9 @@ fn asked_by(report: &Report) -> (String, Option<String>) {
 
 impl Visited {
     fn of(site: SiteReport) -> Visited {
-        let lasted = |seconds_: Option<u64>| seconds_.map_or("-".to_owned(), seconds);
+        let lasted = |time: Option<u64>| time.map_or("-".to_owned(), seconds);
+        let scale = scale(&site);
         let digests = site.digests.into_iter();
-        let (from, to) = (&site.scaled_from, &site.scaled_to);
-        let services = from
-            .keys()
-            .chain(to.keys().filter(|it| !from.contains_key(*it)));
-        let count = |of: Option<&u32>| of.copied().unwrap_or(0);
-        let scale = services.map(|service| {
-            let (from, to) = (count(from.get(service)), count(to.get(service)));
-            (service.clone(), format!("{from} → {to}"))
-        });
         Visited {
             end: site
                 .end
@@ -155,11 +148,26 @@ impl Visited {
             digests: digests
                 .map(|(service, [ran, pinned])| (service, short(&ran), short(&pinned)))
                 .collect(),
-            scale: scale.collect(),
+            scale,
             evidence: site.evidence.into_iter().map(Left::of).collect(),
             site: site.site,
         }
     }
+}
+
+/// Where it changed.
+fn scale(site: &SiteReport) -> Vec<(String, String)> {
+    let (from, to) = (&site.scaled_from, &site.scaled_to);
+    let services = from
+        .keys()
+        .chain(to.keys().filter(|it| !from.contains_key(*it)));
+    let count =
+        |of: &BTreeMap<String, u32>, service: &String| of.get(service).copied().unwrap_or(0);
+    let change = |service: &String| {
+        let (from, to) = (count(from, service), count(to, service));
+        (from != to).then(|| (service.clone(), format!("{from} → {to}")))
+    };
+    services.filter_map(change).collect()
 }
 
 impl Left {

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 
 use super::answer::{Frame, Here, Who, Wrong, html};
 use super::asking::{Act, Fields};
-use super::board::Look;
+use super::board::Sight;
 use super::entry::Visitor;
-use super::moment::Moment;
+use super::moment::{Moment, iso};
 use super::night::{Picture, Timeline};
 use super::past::{Night, Told};
 use super::site::{Card, Tone};
+use crate::api::history::Entry;
 use crate::api::http::Front;
 use crate::api::status::{InDns, MarkerStatus, Next, RotationState, RotationStatus, Status};
 use crate::api::when::When;
@@ -28,7 +29,7 @@ pub(super) struct Show {
     frame: Frame,
     /// What was done just now.
     said: Option<String>,
-    now: Timestamp,
+    now: String,
     /// The same, by the clock.
     clock: String,
     fleet: String,
@@ -67,6 +68,7 @@ pub(super) struct Rotates {
     all: usize,
     left: String,
     why: Option<String>,
+    until: Option<Moment>,
 }
 
 pub(super) async fn show(
@@ -74,11 +76,15 @@ pub(super) async fn show(
     visitor: Visitor,
     uri: Uri,
 ) -> Result<Response, Wrong> {
-    let look = front.page.board.look(&front, &visitor.caller.actor).await?;
+    let sight = front
+        .page
+        .board
+        .sight(&front, &visitor.caller.actor)
+        .await?;
     let fields = Fields::read(uri.query().unwrap_or_default().as_bytes());
-    let title = format!("{}: {}", look.status.fleet, at_a_glance(&look.status));
+    let title = format!("{}: {}", sight.status.fleet, at_a_glance(&sight.status));
     let frame = Frame::of(&title, Here::Now, &visitor).live();
-    let page = Show::of(&look, frame, &When::local(), done(&fields));
+    let page = Show::of(&sight, frame, &When::local(), done(&fields));
     Ok(html(StatusCode::OK, &page))
 }
 
@@ -91,15 +97,15 @@ fn done(fields: &Fields) -> Option<String> {
 }
 
 impl Show {
-    pub(super) fn of(look: &Look, frame: Frame, when: &When, said: Option<String>) -> Show {
-        let (status, now) = (&look.status, look.at);
+    pub(super) fn of(sight: &Sight, frame: Frame, when: &When, said: Option<String>) -> Show {
+        let (status, now) = (&sight.status, sight.at);
         let card = |site| Card::of(site, now, when);
         let told = |line| Told::of(line, now, when);
         let rotation = status.rotation.as_ref();
         Show {
             frame,
             said,
-            now,
+            now: iso(now),
             clock: when.at(now, now),
             fleet: status.fleet.to_string(),
             headline: headline(status),
@@ -108,14 +114,10 @@ impl Show {
             needs: status.next.iter().map(Need::of).collect(),
             rotation: rotation.map(|rotation| Rotates::of(rotation, status, when, now)),
             acts: acts(rotation),
-            picture: timeline(look).map(|timeline| Picture::of(&timeline, &when.zone)),
-            latest: look.lines.iter().rev().take(LATEST).map(told).collect(),
+            picture: timeline(sight).map(|timeline| Picture::of(&timeline, &when.zone)),
+            latest: sight.lines.iter().rev().take(LATEST).map(told).collect(),
             cards: status.sites.iter().map(card).collect(),
-            nights: look
-                .nights
-                .iter()
-                .map(|it| Night::of(it, now, when))
-                .collect(),
+            nights: past(sight).map(|it| Night::of(it, now, when)).collect(),
             marker: marker(status),
         }
     }
@@ -156,8 +158,16 @@ impl Rotates {
             all: rotation.visited.len() + in_hand + rotation.left.len(),
             left: left.join(", "),
             why: rotation.why.clone(),
+            until: rotation.until.map(|at| Moment::ahead(at, now, when)),
         }
     }
+}
+
+/// Those that are over.
+fn past(sight: &Sight) -> impl Iterator<Item = &Entry> {
+    let running = sight.status.rotation.as_ref();
+    let is_over = move |entry: &&Entry| running.is_none_or(|it| it.id.as_str() != entry.rotation);
+    sight.nights.iter().filter(is_over)
 }
 
 /// The form that does what a command of `status` does.
@@ -188,8 +198,8 @@ fn acts(rotation: Option<&RotationStatus>) -> Vec<Act> {
     }
 }
 
-fn timeline(look: &Look) -> Option<Timeline> {
-    Timeline::of(&look.lines, look.running().as_ref())
+fn timeline(sight: &Sight) -> Option<Timeline> {
+    Timeline::of(&sight.lines, sight.running().as_ref())
 }
 
 fn state(rotation: &RotationStatus) -> &'static str {

@@ -27,9 +27,9 @@ pub(super) struct Card {
     pub(super) acts: Vec<Act>,
 }
 
-/// What a service runs.
+/// What some of its services run.
 pub(super) struct Runs {
-    pub(super) service: String,
+    pub(super) services: String,
     /// As people compare them; several where hosts differ.
     pub(super) short: String,
     pub(super) whole: String,
@@ -91,7 +91,7 @@ impl Card {
             in_dns: in_dns(site.in_dns),
             engines: engines(site),
             is_engine_down: site.hosts.iter().any(|it| it.engine == EngineStatus::Down),
-            digests: site.digests.iter().map(Runs::of).collect(),
+            digests: runs(site),
             runs_since: site.runs_since.map(|at| Moment::past(at, now, when)),
             step: site.step.as_ref().map(|step| step.replace('_', " ")),
             since: site.since.map(|at| Moment::past(at, now, when)),
@@ -118,14 +118,22 @@ impl Card {
     }
 }
 
-impl Runs {
-    fn of((service, digests): (&String, &String)) -> Runs {
-        Runs {
-            service: service.clone(),
-            short: short(digests),
-            whole: digests.clone(),
+/// Services on the same digest stand together: they were built as one.
+fn runs(site: &SiteStatus) -> Vec<Runs> {
+    let mut together: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (service, digests) in &site.digests {
+        let known = together.iter_mut().find(|(known, _)| *known == digests);
+        match known {
+            Some((_, services)) => services.push(service),
+            None => together.push((digests, vec![service])),
         }
     }
+    let runs = |(digests, services): (&str, Vec<&str>)| Runs {
+        services: services.join(", "),
+        short: short(digests),
+        whole: digests.to_owned(),
+    };
+    together.into_iter().map(runs).collect()
 }
 
 /// The first digits of each digest.

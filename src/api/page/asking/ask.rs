@@ -86,10 +86,10 @@ async fn once(
 }
 
 async fn shown(front: &Front, visitor: &Visitor, act: Act, fields: Fields) -> Result<Form, Wrong> {
-    let look = front.page.board.look(front, &visitor.caller.actor).await?;
+    let sight = front.page.board.sight(front, &visitor.caller.actor).await?;
     let may_force = visitor.caller.role.may(Right::Force);
     let frame = Frame::of(act.label(), Here::Elsewhere, visitor);
-    Form::of(act, fields, &look, frame, may_force)
+    Form::of(act, fields, &sight, frame, may_force)
 }
 
 fn known(word: &str) -> Result<Act, Problem> {

@@ -6,10 +6,10 @@ use jiff::tz::TimeZone;
 use super::write::PAUSES;
 use super::{Act, Fields};
 use crate::api::page::answer::{Frame, Wrong};
-use crate::api::page::board::Look;
+use crate::api::page::board::Sight;
 use crate::api::page::entry::no_random;
 use crate::api::page::site::Card;
-use crate::api::status::{InDns, SiteStatus};
+use crate::api::status::{SiteState, SiteStatus};
 use crate::api::when::When;
 use crate::api::wire::Refusal;
 
@@ -26,7 +26,8 @@ pub(in crate::api::page) struct Form {
     site: String,
     /// How the site stands.
     card: Option<Card>,
-    is_out: bool,
+    /// Whether somebody else took it out: a rebuild puts it in only if that is said.
+    is_found_out: bool,
     hosts: Vec<String>,
     sites: Vec<String>,
     zone: String,
@@ -43,28 +44,32 @@ impl Form {
     pub(in crate::api::page) fn of(
         act: Act,
         fields: Fields,
-        look: &Look,
+        sight: &Sight,
         frame: Frame,
         may_force: bool,
     ) -> Result<Form, Wrong> {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| no_random(&error))?;
         let site = fields.one("site").to_owned();
-        let status = look.status.sites.iter().find(|it| it.name.as_str() == site);
+        let status = sight
+            .status
+            .sites
+            .iter()
+            .find(|it| it.name.as_str() == site);
         let hosts = |status: &SiteStatus| {
             let hosts = status.hosts.iter();
             hosts.map(|host| host.name.to_string()).collect()
         };
         let when = When::local();
-        let sites = look.status.sites.iter();
+        let sites = sight.status.sites.iter();
         Ok(Form {
             frame,
             act,
-            card: status.map(|status| Card::of(status, look.at, &when)),
-            is_out: status.is_some_and(|status| status.in_dns == InDns::No),
+            card: status.map(|status| Card::of(status, sight.at, &when)),
+            is_found_out: status.is_some_and(is_found_out),
             hosts: status.map(hosts).unwrap_or_default(),
             sites: sites.map(|site| site.name.to_string()).collect(),
-            zone: zone_of(&when.zone, look),
+            zone: zone_of(&when.zone, sight),
             site,
             fields,
             may_force: may_force && act.force().is_some(),
@@ -111,7 +116,6 @@ impl Form {
         flags.into_iter().any(|flag| self.fields.is_on(flag))
     }
 
-    /// A site found out of DNS is put in by a rebuild only if that is asked for.
     fn restores(&self) -> bool {
         self.fields.is_on("restore")
     }
@@ -122,6 +126,10 @@ impl Form {
     }
 }
 
-fn zone_of(zone: &TimeZone, look: &Look) -> String {
-    look.at.to_zoned(zone.clone()).strftime("%Z").to_string()
+fn is_found_out(site: &SiteStatus) -> bool {
+    site.state == Some(SiteState::OutOfService) && site.step.is_none()
+}
+
+fn zone_of(zone: &TimeZone, sight: &Sight) -> String {
+    sight.at.to_zoned(zone.clone()).strftime("%Z").to_string()
 }

@@ -41,13 +41,8 @@ pub(in crate::api::page) fn command(
         Act::Rotate => body.extend(rotate(fields)),
         Act::Pause => body.extend(pause(fields, now, when)?),
         Act::Rebuild => body.extend(rebuild(fields)),
-        Act::Retry
-        | Act::Resume
-        | Act::Abort
-        | Act::Withdraw
-        | Act::Restore
-        | Act::Cordon
-        | Act::Uncordon => {}
+        Act::Retry => body.extend(now_or_not(fields)),
+        Act::Resume | Act::Abort | Act::Withdraw | Act::Restore | Act::Cordon | Act::Uncordon => {}
     }
     body.extend(force(act, fields)?);
     let body = Value::Object(body).to_string();
@@ -70,6 +65,13 @@ fn rotate(fields: &Fields) -> Vec<Part> {
         part("sites", json!(sites)),
         part("wait", 0),
     ]
+    .into_iter()
+    .chain(now_or_not(fields))
+    .collect()
+}
+
+fn now_or_not(fields: &Fields) -> Option<Part> {
+    fields.is_on("now").then(|| part("now", true))
 }
 
 fn pause(fields: &Fields, now: Timestamp, when: &When) -> Result<Vec<Part>, Problem> {
@@ -155,6 +157,7 @@ mod tests {
                 said(Act::Rotate, "reason=x&playbook=nightly"),
                 said(Act::Rotate, "reason=x&playbook=nightly&sites=fra&sites=nyc"),
                 said(Act::Retry, "reason=x"),
+                said(Act::Retry, "reason=x&now=on"),
                 said(Act::Pause, "reason=a+look&for=&until=&then=abort"),
                 said(Act::Pause, "reason=a+look&for=30+minutes&until=&then=resume"),
                 said(Act::Pause, "reason=a+look&for=&until=04%3A30&then=abort"),
@@ -177,6 +180,7 @@ mod tests {
         /v1/rotate {"playbook":"nightly","reason":"x","wait":0}
         /v1/rotate {"playbook":"nightly","reason":"x","sites":["fra","nyc"],"wait":0}
         /v1/retry {"reason":"x"}
+        /v1/retry {"now":true,"reason":"x"}
         /v1/pause {"reason":"a look"}
         /v1/pause {"reason":"a look","then":"resume","until":"2026-11-22T02:30:00Z"}
         /v1/pause {"reason":"a look","then":"abort","until":"2026-11-22T04:30:00Z"}

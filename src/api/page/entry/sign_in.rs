@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::ticket::forget;
 use super::visitor::foreign;
-use super::{Visitor, no_random, same_origin};
+use super::{Ticket, Visitor, no_random, same_origin};
 use crate::api::http::{Front, Peer, Problem, whole};
 use crate::api::page::answer::{Frame, Wrong, go, html};
 use crate::api::page::asking::Fields;
@@ -64,6 +64,9 @@ pub(in crate::api::page) async fn sign_in(
     match front.keys.open(fields.one("token").trim(), now) {
         Ok(entry) => {
             front.failures.forget(address);
+            if let Some(earlier) = Ticket::read(&parts.headers, is_encrypted) {
+                front.page.sessions.end(&earlier);
+            }
             match front.page.sessions.begin(&entry, now) {
                 Ok((ticket, lasts)) => go(&to, Some(&ticket.cookie(is_encrypted, lasts))),
                 Err(error) => no_random(&error).into_response(),

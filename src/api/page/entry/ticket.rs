@@ -101,7 +101,7 @@ mod tests {
             headers
         };
         let sent = headers(&format!("other=1; {pair}"));
-        assert!(Ticket::read(&sent, true) == Some(ticket.clone()));
+        assert!(Ticket::read(&sent, true) == Some(ticket));
         // Who can write a cookie in the clear has not written this one.
         assert!(Ticket::read(&sent, false).is_none());
         for wrong in ["", "__Host-cleanslate=", "__Host-cleanslate=YWJj", "x"] {

@@ -39,8 +39,12 @@ impl FromRequestParts<Arc<Front>> for Visitor {
         front: &Arc<Front>,
     ) -> Result<Visitor, Response> {
         let visitor = match parts.extensions.get::<Peer>() {
-            Some(Peer::Local(actor)) => local(actor, &parts.headers, front)?,
-            Some(Peer::Remote { is_encrypted, .. }) => remote(*is_encrypted, parts, front)?,
+            Some(Peer::Local(actor)) => {
+                local(actor, &parts.headers, front).map_err(IntoResponse::into_response)?
+            }
+            Some(Peer::Remote { is_encrypted, .. }) => {
+                remote(*is_encrypted, parts, front).ok_or_else(|| turned_away(parts))?
+            }
             None => return Err(StatusCode::UNAUTHORIZED.into_response()),
         };
         if let Some(spoken) = parts.extensions.get::<Spoken>() {
@@ -56,15 +60,15 @@ impl FromRequestParts<Arc<Front>> for Visitor {
 
 /// Somebody else's page can be made to speak to a socket that was forwarded to a port, under a name
 /// of its own; not under this machine's.
-fn local(actor: &Actor, headers: &HeaderMap, front: &Front) -> Result<Visitor, Response> {
+fn local(actor: &Actor, headers: &HeaderMap, front: &Front) -> Result<Visitor, Wrong> {
     if !is_this_machine(headers) {
         let what = "over the control socket the page answers to `localhost` only".to_owned();
         let cure = "use http://localhost, or sign in over the network ([api] in site.toml)";
         let status = StatusCode::MISDIRECTED_REQUEST;
-        return Err(Wrong(Problem::new(status, "host", what, cure)).into_response());
+        return Err(Wrong(Problem::new(status, "host", what, cure)));
     }
     let form = front.page.sessions.form_of_socket();
-    let form = form.map_err(|error| no_random(&error).into_response())?;
+    let form = form.map_err(|error| no_random(&error))?;
     Ok(Visitor {
         caller: Caller {
             actor: actor.clone(),
@@ -75,20 +79,24 @@ fn local(actor: &Actor, headers: &HeaderMap, front: &Front) -> Result<Visitor, R
     })
 }
 
-fn remote(is_encrypted: bool, parts: &Parts, front: &Front) -> Result<Visitor, Response> {
-    let ticket = Ticket::read(&parts.headers, is_encrypted);
-    let entry = ticket.as_ref().and_then(|ticket| front.signed_in(ticket));
-    match (ticket, entry) {
-        (Some(ticket), Some(entry)) => Ok(Visitor {
-            caller: Caller::of_token(&entry),
-            form: ticket.form(),
-            ticket: Some(ticket),
-        }),
-        (Some(_) | None, Some(_) | None) => Err(match parts.method {
-            Method::POST => signed_out(),
-            _ if is_led_here(&parts.headers) => came_from_elsewhere(&parts.uri),
-            _ => to_sign_in(&parts.uri),
-        }),
+fn remote(is_encrypted: bool, parts: &Parts, front: &Front) -> Option<Visitor> {
+    let ticket = Ticket::read(&parts.headers, is_encrypted)?;
+    let entry = front.signed_in(&ticket)?;
+    Some(Visitor {
+        caller: Caller::of_token(&entry),
+        form: ticket.form(),
+        ticket: Some(ticket),
+    })
+}
+
+/// Nobody signed in.
+fn turned_away(parts: &Parts) -> Response {
+    if parts.method == Method::POST {
+        signed_out()
+    } else if is_led_here(&parts.headers) {
+        came_from_elsewhere(&parts.uri)
+    } else {
+        to_sign_in(&parts.uri)
     }
 }
 

@@ -122,6 +122,13 @@
     }
   });
 
+  // What was done just now is told once.
+  const said = document.querySelector('.said');
+  if (said) {
+    history.replaceState(null, '', location.pathname);
+    setTimeout(() => said.remove(), 20000);
+  }
+
   told();
   setInterval(tick, 1000);
   listen();

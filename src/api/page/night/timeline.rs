@@ -249,7 +249,7 @@ mod tests {
         let half = &lines[..=half.unwrap()];
         let now = half.last().unwrap().at + jiff::SignedDuration::from_secs(9);
         let fra = half.last().unwrap().site.clone().unwrap();
-        let steps = BTreeMap::from([(fra.clone(), "recreate".to_owned())]);
+        let steps = BTreeMap::from([(fra, "recreate".to_owned())]);
         let running = Running { now, steps };
         let timeline = Timeline::of(half, Some(&running)).unwrap();
         assert_eq!(timeline.to, now);

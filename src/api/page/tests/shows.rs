@@ -7,7 +7,7 @@ use crate::api::actor::Actor;
 use crate::api::http::Caller;
 use crate::api::page::answer::{Frame, Here};
 use crate::api::page::asking::{Act, Fields, Form};
-use crate::api::page::board::Look;
+use crate::api::page::board::Sight;
 use crate::api::page::entry::Visitor;
 use crate::api::page::report::{Shown, printable};
 use crate::api::page::show::Show;
@@ -26,9 +26,8 @@ fn a_night_under_way_says_where_it_is_why_it_waits_and_until_when() {
         "2 of 3 sites serve. nightly is running: fra is draining.",
         "0 of 3 visited; still to come: nyc, sin.",
         "fra master draining",
-        "not in DNS",
-        "1 engine up",
-        "web 010101010101",
+        "not in DNS, 1 engine up",
+        "010101010101 web",
         "Step drain , since 08:00:00 UTC ( 7s ago)",
         "waiting for resolvers to forget its addresses",
         "Until 08:00:30 UTC (in 23s )",
@@ -63,9 +62,9 @@ fn at_rest_the_last_night_is_shown_and_another_can_be_begun() {
 
 #[test]
 fn whoever_may_not_steer_sees_the_same_and_no_buttons() {
-    let look = draining();
+    let sight = draining();
     let acts = |role| {
-        let page = shown(&look, role);
+        let page = shown(&sight, role);
         Act::ALL
             .into_iter()
             .filter(|act| page.contains(&format!("formaction=\"/ask/{}\"", act.word())))
@@ -81,13 +80,13 @@ fn whoever_may_not_steer_sees_the_same_and_no_buttons() {
 
 #[test]
 fn what_a_person_is_needed_for_has_the_command_and_its_form() {
-    let mut look = at_rest();
+    let mut sight = at_rest();
     let need = |site: Option<&str>, command: &str| crate::api::status::Next {
         site: site.map(|site| site.parse().unwrap()),
         why: "somebody else took it out".to_owned(),
         command: command.to_owned(),
     };
-    look.status.next = vec![
+    sight.status.next = vec![
         need(
             Some("sin"),
             "cleanslate rebuild sin --restore --reason TEXT",
@@ -97,7 +96,7 @@ fn what_a_person_is_needed_for_has_the_command_and_its_form() {
         need(None, "cleanslate take-over --reason TEXT"),
         need(None, "cleanslate restore nyc --sharply"),
     ];
-    let page = shown(&look, Role::Operator);
+    let page = shown(&sight, Role::Operator);
     for link in [
         "/ask/rebuild?site=sin&#38;restore=on",
         "/ask/restore?site=nyc",
@@ -108,14 +107,14 @@ fn what_a_person_is_needed_for_has_the_command_and_its_form() {
     }
     assert_eq!(page.matches("class=\"button\"").count(), 3, "{page}");
     assert!(page.contains("<code>cleanslate take-over --reason TEXT</code>"));
-    assert!(!shown(&look, Role::Viewer).contains("class=\"button\""));
+    assert!(!shown(&sight, Role::Viewer).contains("class=\"button\""));
 }
 
 #[test]
 fn text_of_others_is_text_on_every_page() {
-    let mut look = draining();
+    let mut sight = draining();
     let hostile = || HOSTILE.to_owned();
-    let status = &mut look.status;
+    let status = &mut sight.status;
     let rotation = status.rotation.as_mut().unwrap();
     (rotation.actor, rotation.reason, rotation.why) = (hostile(), Some(hostile()), Some(hostile()));
     status.sites[0].why = Some(hostile());
@@ -127,12 +126,12 @@ fn text_of_others_is_text_on_every_page() {
         why: hostile(),
         command: format!("cleanslate rebuild {HOSTILE}"),
     });
-    let mut entry = look.nights[0].clone();
+    let mut entry = sight.nights[0].clone();
     (entry.actor, entry.reason) = (hostile(), Some(hostile()));
     (entry.rotation, entry.end) = (hostile(), hostile());
     entry.skipped.push(hostile());
-    look.nights = vec![entry].into();
-    is_only_text(&shown(&look, Role::Admin));
+    sight.nights = vec![entry].into();
+    is_only_text(&shown(&sight, Role::Admin));
 
     let fields: String = [
         "site",
@@ -152,7 +151,7 @@ fn text_of_others_is_text_on_every_page() {
     .join("&");
     for act in Act::ALL {
         let fields = Fields::read(fields.as_bytes());
-        let form = Form::of(act, fields, &look, frame(Role::Admin), true).unwrap();
+        let form = Form::of(act, fields, &sight, frame(Role::Admin), true).unwrap();
         let refusal = crate::api::wire::Refusal {
             rule: hostile(),
             what: hostile(),
@@ -197,16 +196,16 @@ fn signs_that_steer_are_shown_and_do_not_steer() {
 /// Every field has a name that is read to whoever does not see it, every heading its place.
 #[test]
 fn pages_have_landmarks_labels_and_headings_in_order() {
-    let look = draining();
+    let sight = draining();
     let form = |act, text: &str| {
         let fields = Fields::read(text.as_bytes());
-        Form::of(act, fields, &look, frame(Role::Admin), true)
+        Form::of(act, fields, &sight, frame(Role::Admin), true)
             .unwrap()
             .render()
             .unwrap()
     };
     let pages = [
-        shown(&look, Role::Admin),
+        shown(&sight, Role::Admin),
         report("edge-web-1".to_owned(), "x".to_owned()),
         form(Act::Rebuild, "site=fra"),
         form(Act::Pause, ""),
@@ -268,8 +267,8 @@ pub(super) fn frame(role: Role) -> Frame {
     Frame::of("edge", Here::Now, &visitor).live()
 }
 
-fn shown(look: &Look, role: Role) -> String {
-    Show::of(look, frame(role), &utc(), None).render().unwrap()
+fn shown(sight: &Sight, role: Role) -> String {
+    Show::of(sight, frame(role), &utc(), None).render().unwrap()
 }
 
 fn report(container: String, logs: String) -> String {

@@ -154,16 +154,20 @@ impl Said {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else is asked changes something"
+)]
 async fn answer(mut questions: mpsc::Receiver<Asked>, asked: Arc<Mutex<Vec<String>>>) {
     let (lines, _kept) = broadcast::channel(16);
     while let Some(question) = questions.recv().await {
         let ok = |value| Answer::Reply(Reply::Ok(value));
-        let look = draining();
+        let sight = draining();
         let answer = match &question.command {
-            Command::Status {} => ok(serde_json::to_value(&look.status).unwrap()),
-            Command::History { .. } => ok(serde_json::json!({ "rotations": *look.nights })),
+            Command::Status {} => ok(serde_json::to_value(&sight.status).unwrap()),
+            Command::History { .. } => ok(serde_json::json!({ "rotations": *sight.nights })),
             Command::Watch { .. } => Answer::Events(Heard {
-                missed: look.lines.iter().map(|line| line.json().into()).collect(),
+                missed: sight.lines.iter().map(|line| line.json().into()).collect(),
                 lines: lines.subscribe(),
             }),
             Command::Withdraw {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::api::history::{Entry, entry};
-use crate::api::page::board::Look;
+use crate::api::page::board::Sight;
 use crate::api::public::Line;
 use crate::api::status::{Engine, Seen, Status, status};
 use crate::api::story::Storyteller;
@@ -30,7 +30,7 @@ pub(in crate::api::page) fn quarantined() -> Vec<Line> {
 }
 
 /// What is seen in the middle of the first drain, some seconds later.
-pub(in crate::api::page) fn draining() -> Look {
+pub(in crate::api::page) fn draining() -> Sight {
     let mut world = World::new();
     let mut machine = begun(&mut world);
     let waits = |machine: &Coordinator| {
@@ -42,7 +42,7 @@ pub(in crate::api::page) fn draining() -> Look {
     }
     let mut status = seen(&world, Some(&machine));
     status.sites[0].traffic = Some(240.25);
-    Look {
+    Sight {
         at: world.time().wall + SignedDuration::from_secs(7),
         status,
         lines: Arc::new(lines(&world)),
@@ -51,10 +51,10 @@ pub(in crate::api::page) fn draining() -> Look {
 }
 
 /// Nothing runs, nobody is needed.
-pub(in crate::api::page) fn at_rest() -> Look {
+pub(in crate::api::page) fn at_rest() -> Sight {
     let mut world = World::new();
     whole(&mut world);
-    Look {
+    Sight {
         at: world.time().wall,
         status: seen(&world, None),
         lines: Arc::new(lines(&world)),
