@@ -19,7 +19,7 @@ use crate::coordinator::event::Event;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::State;
 use crate::model::id::PlaybookName;
-use crate::model::time::Now;
+use crate::model::time::{Mono, Now};
 use crate::model::way::Way;
 use crate::store::{By, Entry, Store};
 
@@ -110,17 +110,52 @@ impl From<&Actor> for By {
     }
 }
 
-/// Writes down that this was said no to, where it was.
-pub(super) fn refuse(
-    store: &mut Store,
-    asking: &Asking,
-    said: &Answer,
-    at: Timestamp,
-) -> Result<(), JournalError> {
-    if let Answer::Reply(Reply::Refused(refusal)) = said {
-        store.audit(&[asking.refused(at, refusal)])?;
+/// So many refusals a second are told one by one. Each is a write to the disk that a rotation waits
+/// for: whoever asks what is refused, again and again, must not hold it up.
+const TOLD_A_SECOND: u32 = 10;
+
+/// What is refused to those who ask a running coordinator.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    second: u64,
+    told: u32,
+    left_out: u64,
+}
+
+impl Refusals {
+    /// Writes down that this was said no to, where it was.
+    pub(super) fn note(
+        &mut self,
+        store: &mut Store,
+        (asking, said): (&Asking, &Answer),
+        now: Now,
+    ) -> Result<(), JournalError> {
+        let Answer::Reply(Reply::Refused(refusal)) = said else {
+            return Ok(());
+        };
+        let Some(left_out) = self.admit(now.mono) else {
+            return Ok(());
+        };
+        let refused = asking.refused(now.wall, refusal);
+        let more = What::RefusalsLeftOut { count: left_out };
+        let more = (left_out > 0).then(|| entry(By::itself(), now.wall, &more));
+        let told: Vec<Entry> = more.into_iter().chain([refused]).collect();
+        Ok(store.audit(&told)?)
     }
-    Ok(())
+
+    /// How many were left out before this one; `None`: it is left out itself.
+    fn admit(&mut self, now: Mono) -> Option<u64> {
+        let second = now.0 / 1000;
+        if second != self.second {
+            (self.second, self.told) = (second, 0);
+        }
+        if self.told >= TOLD_A_SECOND {
+            self.left_out += 1;
+            return None;
+        }
+        self.told += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
 }
 
 /// The schedule of a playbook.
@@ -222,4 +257,50 @@ fn of_step(ctx: &Context<'_>, step: &Step<'_>, now: Now) -> Option<Entry> {
     let id = rotation.map(|rotation| &rotation.plan.id);
     let entry = entry(by, now.wall, &told.what);
     Some(entry.about(id, told.site.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_too_often_is_counted_and_told_later() {
+        let mut refusals = Refusals::default();
+        let at = |millis| Mono(millis);
+        let told = (0..1000).filter_map(|n| refusals.admit(at(5000 + n / 2)));
+        assert_eq!(told.collect::<Vec<_>>(), [0; 10]);
+        assert_eq!(refusals.admit(at(6000)), Some(990));
+        assert_eq!(refusals.admit(at(6001)), Some(0));
+    }
+
+    #[test]
+    fn files_that_changed_came_or_went_are_told_with_both_sums() {
+        let root = "/etc/cleanslate/site.toml";
+        let snapshot = |files: &[(&str, &str)]| Snapshot {
+            root: root.into(),
+            files: files
+                .iter()
+                .map(|(path, text)| ((*path).into(), Arc::from(text.as_bytes())))
+                .collect(),
+        };
+        let old = sums(&snapshot(&[
+            (root, "a"),
+            ("/srv/compose.yaml", "b"),
+            ("/srv/gone", "c"),
+        ]));
+        let new = sums(&snapshot(&[(root, "A"), ("/srv/compose.yaml", "b")]));
+        let sum_of_a = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+        assert_eq!(old["site.toml"], sum_of_a, "as sha256sum prints it");
+        let changed = changed(&old, &new);
+        let told: Vec<_> = changed
+            .iter()
+            .map(|(path, sums)| (path.as_str(), sums))
+            .collect();
+        assert_eq!(told.len(), 2);
+        assert_eq!((told[0].0, &told[0].1.after), ("/srv/gone", &None));
+        assert_eq!(
+            (told[1].0, &told[1].1.before),
+            ("site.toml", &Some(sum_of_a.to_owned()))
+        );
+    }
 }

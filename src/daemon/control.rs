@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 
 use super::adapters::Adapters;
 use super::archive::Archive;
+use super::audit::Refusals;
 use super::clock::Clock;
 use super::night::Notice;
 use super::status::{Known, look};
@@ -46,6 +47,7 @@ pub struct Control {
     /// Of a process that serves.
     metrics: Option<Arc<Metrics>>,
     beat: Beat,
+    pub(super) refusals: Refusals,
 }
 
 impl Control {
@@ -73,6 +75,7 @@ impl Control {
             teller: Storyteller::default(),
             metrics: None,
             beat: Beat::default(),
+            refusals: Refusals::default(),
             waits: None,
             owner,
         }

@@ -113,7 +113,7 @@ struct Planned {
 
 impl Planned {
     /// The rotation has ended meanwhile.
-    fn is_too_late(self) {
+    fn answer_too_late(self) {
         let ended = Problem {
             what: "the rotation has ended".to_owned(),
             cure: "ask again".to_owned(),
@@ -221,11 +221,10 @@ impl Night<'_> {
         }
         let input = Input::Command(ask.command);
         let result = self.tell(&input, Some(&ask.asking), executor, moves)?;
-        if let Err(problem) = &result {
-            let now = self.clock.now().wall;
-            let refused = ask.asking.failed(now, std::slice::from_ref(problem));
-            self.store.audit(&[refused]).map_err(JournalError::Store)?;
-        }
+        let no = control::reply(result.clone());
+        let now = self.clock.now();
+        let refusals = &mut self.control.refusals;
+        refusals.note(self.store, (&ask.asking, &no), now)?;
         if let Some(reply) = ask.reply {
             drop(reply.send(result));
         }
@@ -351,7 +350,9 @@ impl Night<'_> {
         no: Answer,
         answer: oneshot::Sender<Answer>,
     ) -> Result<(), RunError> {
-        audit::refuse(self.store, asking, &no, self.clock.now().wall)?;
+        let now = self.clock.now();
+        let refusals = &mut self.control.refusals;
+        refusals.note(self.store, (asking, &no), now)?;
         drop(answer.send(no));
         Ok(())
     }
@@ -427,7 +428,7 @@ impl Night<'_> {
                 answer,
             };
             if let Err(mpsc::error::SendError(made)) = planned.send(made).await {
-                made.is_too_late();
+                made.answer_too_late();
             }
         });
     }
@@ -646,7 +647,7 @@ pub fn stop() -> Ask {
 fn end_planning(mut queued: mpsc::Receiver<Planned>) {
     queued.close();
     while let Ok(planned) = queued.try_recv() {
-        planned.is_too_late();
+        planned.answer_too_late();
     }
 }
 

@@ -102,6 +102,8 @@ pub struct Notify {
     pub waiting: Duration,
     /// `None`: the usual words.
     pub template: Option<Template>,
+    /// Whether it is told where the audit ends, for safekeeping.
+    pub audit: bool,
 }
 
 /// Where rotations are sent as traces.

@@ -21,6 +21,16 @@ pub struct Message {
     pub text: String,
     /// What a person does next, a command most often.
     pub next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditHead>,
+}
+
+/// Where the audit ends: whoever keeps it can prove later that nothing before it was altered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditHead {
+    pub records: u64,
+    /// The hash over all of them, in hex.
+    pub head: String,
 }
 
 impl Message {

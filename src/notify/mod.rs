@@ -8,6 +8,6 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use message::Message;
+pub use message::{AuditHead, Message};
 pub use signature::{SIGNATURE, signature};
 pub use webhook::Webhook;

@@ -28,6 +28,7 @@ fn message() -> Message {
         at: at(),
         text: "halted: <!channel> & `x`".to_owned(),
         next: Some("cleanslate rebuild fra --reason TEXT".to_owned()),
+        audit: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn notify(url: &str, format: NotifyFormat, key: Option<&str>) -> Notify {
         channels: None,
         waiting: Duration::from_secs(900),
         template: None,
+        audit: false,
     }
 }
 

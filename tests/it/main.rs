@@ -14,10 +14,12 @@
 mod lab;
 mod lab_itself;
 
+mod browser;
 mod program;
 mod scene;
 
 mod api;
+mod audit;
 mod brands;
 mod by_hand;
 mod data;
@@ -33,6 +35,7 @@ mod names_fail;
 mod new_fleet;
 mod nights;
 mod on_call;
+mod page;
 mod refusals;
 mod registry_fails;
 mod remembered;

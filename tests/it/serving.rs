@@ -122,6 +122,8 @@ fn whatever_is_asked_of_it_is_done_as_if_it_were_done_in_place() -> Result<()> {
 
     server.signal("TERM")?;
     server.end()?.expect(0)?;
+    crate::audit::check_that_all_was_told(&lab)?;
+    crate::audit::check_that_tampering_is_noticed(&lab)?;
     lab.lost_nobody()
 }
 

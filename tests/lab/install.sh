@@ -11,6 +11,7 @@ declare -A needed=(
   [knotd]=knot [pdns_server]=pdns-server [sqlite3]=sqlite3
   [promtool]=prometheus [prometheus]=prometheus
   [htpasswd]=apache2-utils [curl]=curl
+  [chromium]=chromium [chromedriver]=chromium-driver
   [nginx]=nginx-light [busybox]=busybox-static
   [ip]=iproute2 [iptables]=iptables [nsenter]=util-linux [setsid]=util-linux [unshare]=util-linux
   [mount]=mount [kill]=procps [time]=time [ldd]=libc-bin

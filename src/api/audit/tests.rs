@@ -4,7 +4,7 @@ use super::words::words;
 use super::*;
 use crate::api::wire::Command as Wanted;
 use crate::coordinator::effect::{EngineRequest, Request};
-use crate::coordinator::event::Event;
+use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::{Mode, Options};
 use crate::coordinator::tests::world::{World, fleet, site};
 use crate::model::id::ContainerId;
@@ -62,18 +62,18 @@ fn nothing_leaves_without_a_record_that_names_it() {
                 2 => drop(world.faults.unready.insert(site("nyc"))),
                 _ => {}
             }
+            let mut audit = Audit::of(&world);
             let plan = world.plan(Mode::Rotate, None, Options::default());
             world.begin(&mut machine, plan);
             for step in 0..400 {
-                check(&world, &mut sent);
                 if step == dies_at {
                     machine = world.crash();
-                    check(&world, &mut sent);
                 }
                 if trouble == 3 && step == dies_at / 3 {
                     world.abort(&mut machine);
-                    check(&world, &mut sent);
                 }
+                audit.hear(&world);
+                check(&world, &audit.facts, &mut sent);
                 if !world.step(&mut machine) {
                     break;
                 }
@@ -132,8 +132,7 @@ fn what_was_asked_is_told_with_all_that_was_said() {
 }
 
 /// Whatever is on its way is named by a record that was written before.
-fn check(world: &World, sent: &mut BTreeSet<&'static str>) {
-    let facts = facts(world);
+fn check(world: &World, facts: &[Fact], sent: &mut BTreeSet<&'static str>) {
     let is_told = |is_it: &dyn Fn(&What) -> bool| facts.iter().any(|fact| is_it(&fact.what));
     let has_all = |ids: &[ContainerId], of: &dyn Fn(&What) -> Vec<ContainerId>| {
         let told: BTreeSet<_> = facts.iter().flat_map(|fact| of(&fact.what)).collect();
@@ -213,16 +212,36 @@ fn ids<'c>(containers: impl Iterator<Item = &'c Container>) -> Vec<ContainerId> 
 }
 
 /// The journal's facts, as the audit tells them.
-fn facts(world: &World) -> Vec<Fact> {
-    let fleet = fleet();
-    let mut machine = world.coordinator();
-    let mut facts = Vec::new();
-    for (event, at) in &world.journal {
-        let before = machine.state().clone();
-        machine.replay([(Event::clone(event), *at)]);
-        facts.extend(fact(&fleet, event, &before, machine.state()));
+struct Audit {
+    machine: Coordinator,
+    heard: usize,
+    facts: Vec<Fact>,
+}
+
+impl Audit {
+    fn of(world: &World) -> Audit {
+        Audit {
+            machine: world.coordinator(),
+            heard: 0,
+            facts: Vec::new(),
+        }
     }
-    facts
+
+    fn hear(&mut self, world: &World) {
+        for (event, at) in world.journal.iter().skip(self.heard) {
+            let before = self.machine.state().clone();
+            self.machine.replay([(event.clone(), *at)]);
+            let told = fact(&fleet(), event, &before, self.machine.state());
+            self.facts.extend(told);
+        }
+        self.heard = world.journal.len();
+    }
+}
+
+fn facts(world: &World) -> Vec<Fact> {
+    let mut audit = Audit::of(world);
+    audit.hear(world);
+    audit.facts
 }
 
 fn line(fact: &Fact) -> String {

@@ -30,6 +30,10 @@ pub enum What {
         rule: Option<String>,
         reasons: Vec<Reason>,
     },
+    /// More were refused than are told one by one.
+    RefusalsLeftOut {
+        count: u64,
+    },
     /// A run of a schedule did not begin in its time.
     RunMissed {
         run: RotationId,

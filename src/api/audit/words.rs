@@ -40,6 +40,7 @@ fn told(what: &What) -> String {
                 .map_or(String::new(), |rule| format!("{rule}: "));
             format!("refused: {}: {rule}{}", command(asked), reasons_of(reasons))
         }
+        What::RefusalsLeftOut { count } => format!("{count} more were refused before this"),
         What::RunMissed { run, late_seconds } => {
             let late = span(Duration::from_secs(late_seconds.unsigned_abs()));
             format!("{run} did not begin in time: {late} late")
@@ -196,7 +197,11 @@ fn command(asked: &Value) -> String {
         .map(|(key, value)| match value {
             Value::Bool(true) => key.clone(),
             Value::String(text) => format!("{key} {text}"),
-            other => format!("{key} {other}"),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => format!("{key} {value}"),
         })
         .collect();
     if rest.is_empty() {

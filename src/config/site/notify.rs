@@ -27,6 +27,7 @@ pub(crate) struct NotifyTable {
     pub(crate) channels: Option<Vec<Spanned<Channel>>>,
     waiting: Duration,
     template: Option<Template>,
+    audit: Option<bool>,
 }
 
 /// A format with what only it needs.
@@ -81,6 +82,7 @@ impl<'a> FromToml<'a> for NotifyTable {
         let waiting = table.optional("waiting", findings);
         let template = table.optional("template", findings);
         let template = template.map(|written| read_template(&written, findings));
+        let audit = table.optional("audit", findings);
         table.finish(findings);
         Some(NotifyTable {
             name: name?,
@@ -92,6 +94,7 @@ impl<'a> FromToml<'a> for NotifyTable {
             channels,
             waiting: waiting.unwrap_or(WAITING),
             template: template.flatten(),
+            audit,
         })
     }
 }
@@ -201,6 +204,7 @@ impl NotifyTable {
             channels,
             waiting: self.waiting,
             template: self.template.clone(),
+            audit: self.audit.unwrap_or(false),
         })
     }
 

@@ -19,7 +19,7 @@ use crate::api::words::words;
 use crate::model::fleet::Fleet;
 use crate::model::id::{Channel, FleetName, SiteName};
 use crate::model::notice::Severity;
-use crate::notify::{Message, Webhook};
+use crate::notify::{AuditHead, Message, Webhook};
 
 /// What is not taken is said again after these, and then given up.
 const AGAIN_AFTER: [Duration; 3] = [
@@ -36,8 +36,17 @@ const NOTES_BEHIND: usize = 64;
 
 /// Everybody who is told.
 pub(super) struct Messenger {
-    notes: Vec<mpsc::Sender<Note>>,
+    notes: Vec<mpsc::Sender<Word>>,
+    /// Those of them who keep where the audit ends.
+    keepers: Vec<mpsc::Sender<Word>>,
     tasks: JoinSet<()>,
+}
+
+/// Something that is no event of a rotation.
+#[derive(Clone, Debug)]
+enum Word {
+    Note(Note),
+    Head(AuditHead),
 }
 
 impl Messenger {
@@ -57,6 +66,7 @@ impl Messenger {
         );
         let mut messenger = Messenger {
             notes: Vec::new(),
+            keepers: Vec::new(),
             tasks: JoinSet::new(),
         };
         for notify in &fleet.notifies {
@@ -77,6 +87,9 @@ impl Messenger {
                 clock,
             };
             messenger.tasks.spawn(herald.tell(listen(), noted));
+            if notify.audit {
+                messenger.keepers.push(notes.clone());
+            }
             messenger.notes.push(notes);
         }
         messenger
@@ -85,8 +98,25 @@ impl Messenger {
     /// Something that is no event of a rotation.
     pub(super) fn note(&self, note: &Note) {
         for notes in &self.notes {
-            if notes.try_send(note.clone()).is_err() {
+            if notes.try_send(Word::Note(note.clone())).is_err() {
                 tracing::warn!(what = note.what, "not told: too much waits to be");
+            }
+        }
+    }
+
+    /// Whether somebody keeps where the audit ends.
+    pub(super) fn has_keepers(&self) -> bool {
+        !self.keepers.is_empty()
+    }
+
+    /// Where the audit ends, for those who keep it.
+    pub(super) fn audit_ends(&self, head: &AuditHead) {
+        for keeper in &self.keepers {
+            if keeper.try_send(Word::Head(head.clone())).is_err() {
+                tracing::warn!(
+                    head.head,
+                    "the audit's head is not told: too much waits to be"
+                );
             }
         }
     }
@@ -94,6 +124,7 @@ impl Messenger {
     /// Says what was not said yet, for a while.
     pub(super) async fn end(mut self) {
         self.notes.clear();
+        self.keepers.clear();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
             tracing::warn!("not everything was told");
@@ -116,7 +147,7 @@ impl Herald {
     async fn tell(
         mut self,
         mut lines: broadcast::Receiver<Arc<str>>,
-        mut notes: mpsc::Receiver<Note>,
+        mut notes: mpsc::Receiver<Word>,
     ) {
         loop {
             let message = tokio::select! {
@@ -130,7 +161,8 @@ impl Herald {
                     Err(RecvError::Closed) => return,
                 },
                 note = notes.recv() => match note {
-                    Some(note) => self.of_note(&note),
+                    Some(Word::Note(note)) => self.of_note(&note),
+                    Some(Word::Head(head)) => Some(self.of_head(head)),
                     None => break,
                 },
             };
@@ -163,6 +195,9 @@ impl Herald {
     }
 
     fn is_wanted(&self, message: &Message) -> bool {
+        if message.audit.is_some() {
+            return true;
+        }
         let site = message.site.as_ref();
         let about = site.and_then(|site| Some((site, self.channels.get(site)?)));
         self.webhook.notify().wants(message.severity, about)
@@ -199,6 +234,7 @@ impl Herald {
             site: line.site,
             at: line.at,
             next,
+            audit: None,
         })
     }
 
@@ -218,7 +254,23 @@ impl Herald {
             at: self.clock.now().wall,
             text: note.what.clone(),
             next: note.cure.clone(),
+            audit: None,
         })
+    }
+
+    fn of_head(&self, head: AuditHead) -> Message {
+        Message {
+            v: 1,
+            fleet: self.fleet.clone(),
+            severity: Severity::Info,
+            event: "audit_head".to_owned(),
+            rotation: None,
+            site: None,
+            at: self.clock.now().wall,
+            text: format!("the audit ends at record {}: {}", head.records, head.head),
+            next: None,
+            audit: Some(head),
+        }
     }
 }
 
@@ -299,6 +351,7 @@ mod tests {
             channels: None,
             waiting: Duration::from_secs(300),
             template: None,
+            audit: true,
         });
         let (lines, _) = broadcast::channel(64);
         let (metrics, clock) = (metrics(), Clock::start());
@@ -348,9 +401,16 @@ mod tests {
             cure: Some("cleanslate rotate nightly".to_owned()),
             channels: None,
         });
+        messenger.audit_ends(&AuditHead {
+            records: 812,
+            head: "5f3a".to_owned(),
+        });
         messenger.end().await;
         let (mut told, mut texts) = (Vec::new(), Vec::new());
         while let Ok(message) = heard.try_recv() {
+            if message["event"] == "audit_head" {
+                assert_eq!(message["audit"]["head"], "5f3a");
+            }
             let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
             told.push([text("event"), text("severity"), text("next")]);
             texts.push(text("text"));
@@ -365,6 +425,8 @@ mod tests {
                 "cleanslate rebuild fra --reason TEXT",
             ],
             ["note", "critical", "cleanslate rotate nightly"],
+            // Whatever else is not told.
+            ["audit_head", "info", ""],
         ];
         assert_eq!(told, expected.map(|of| of.map(str::to_owned)));
         assert_eq!(texts[2], "verified; waits for a person to try 192.0.2.10");
@@ -394,6 +456,7 @@ mod tests {
             channels: None,
             waiting: Duration::from_secs(300),
             template: None,
+            audit: false,
         });
         let (lines, _) = broadcast::channel(64);
         let (metrics, clock) = (metrics(), Clock::start());

@@ -35,7 +35,8 @@ use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Deadline, Plan};
 use crate::model::id::{Channel, PlaybookName};
 use crate::model::notice::Severity;
-use crate::model::time::span;
+use crate::model::time::{Mono, span};
+use crate::notify::AuditHead;
 use crate::store::By;
 use clockwork::Clockwork;
 use measuring::Measuring;
@@ -77,6 +78,8 @@ const PATIENCE: Duration = Duration::from_secs(35 * 60);
 
 /// The actor of what a push begins.
 pub(super) const PUSH: &str = "push";
+/// While nothing happens, where the audit ends is told so often.
+const AUDIT_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The actor of what the schedule begins.
 pub(super) const SCHEDULE: &str = "schedule";
@@ -100,6 +103,8 @@ pub struct Server {
     pushes: Pushes,
     has_to_stop: bool,
     has_to_reload: bool,
+    /// When those who keep it were last told where the audit ends.
+    audit_told: Option<Mono>,
 }
 
 /// A run, and everything that stands in its way.
@@ -160,6 +165,7 @@ impl Server {
             rehearsed,
             has_to_stop: false,
             has_to_reload: false,
+            audit_told: None,
         })
     }
 
@@ -265,6 +271,7 @@ impl Server {
                 news = self.pushes.next() => self.hear_push(news),
                 Some((run, problems)) = self.rehearsed.recv() => self.tell_rehearsal(&run, &problems),
                 _ = ticks.tick() => {
+                    self.tell_audit_daily();
                     let now = self.session.clock().now().wall;
                     self.supervisor.lives(|| self.clockwork.told(now));
                     if let Some(due) = self.clockwork.due(now) {
@@ -501,8 +508,9 @@ impl Server {
                 Ok(())
             }
             asked::Meant::Nothing(reply) => {
-                let now = self.session.clock().now().wall;
-                audit::refuse(&mut self.session.store, &asking, &reply, now)?;
+                let now = self.session.clock().now();
+                let refusals = &mut self.control.refusals;
+                refusals.note(&mut self.session.store, (&asking, &reply), now)?;
                 drop(answer.send(reply));
                 Ok(())
             }
@@ -605,6 +613,7 @@ impl Server {
         drop(run);
         self.supervisor.rests();
         self.measuring.rests();
+        self.tell_audit();
         match result {
             Ok(finish) => {
                 if finish.is_some() {
@@ -668,6 +677,28 @@ impl Server {
         }
         self.supervisor.is_ready();
         Ok(())
+    }
+
+    fn tell_audit_daily(&mut self) {
+        let now = self.session.clock().now().mono;
+        if self
+            .audit_told
+            .is_none_or(|told| now.since(told) >= AUDIT_EVERY)
+        {
+            self.tell_audit();
+        }
+    }
+
+    /// Those who keep it are told where the audit ends.
+    fn tell_audit(&mut self) {
+        self.audit_told = Some(self.session.clock().now().mono);
+        if !self.messenger.has_keepers() {
+            return;
+        }
+        match self.session.store.audit_end() {
+            Ok((records, head)) => self.messenger.audit_ends(&AuditHead { records, head }),
+            Err(error) => tracing::warn!(%error, "nobody is told where the audit ends"),
+        }
     }
 
     fn note(&self, what: String) {

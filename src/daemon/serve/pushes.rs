@@ -260,7 +260,7 @@ mod tests {
         ] {
             assert!(note.what.contains(word), "{word}: {}", note.what);
         }
-        assert_eq!(note.channels, Some([channel.clone()].into()));
+        assert_eq!(note.channels, Some([channel].into()));
         assert!(
             pushes.found(&found(), &fleet, at(101)).is_none(),
             "told already"

@@ -66,6 +66,15 @@ impl Reader {
         })
     }
 
+    /// How many records the audit has, and the hash over all of them in hex.
+    ///
+    /// # Errors
+    /// Failures to read.
+    pub fn audit_end(&self) -> Result<(u64, String), StoreError> {
+        let head = self.audit_head()?;
+        Ok((head.seq, HEXLOWER.encode(&head.sum)))
+    }
+
     /// Where the audit ends.
     pub(in crate::store) fn audit_head(&self) -> Result<Point, StoreError> {
         let (fleet, _) = self.identity()?;
