@@ -103,7 +103,18 @@ fn cleanslate(folder: &Path) -> Command {
 fn whatever_is_asked_is_answered_as_it_is_described() -> Result<()> {
     let server = Server::start()?;
     let token = server.run(&["token", "create", "--role", "admin", "--name", "tester"])?;
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/schemathesis");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");
+    let tool = tools.join("bin/schemathesis");
+    // `make setup` installs it beside the build.
+    let began = Instant::now();
+    while !tools.join(".ready").exists() {
+        let is_late = began.elapsed() > Duration::from_secs(300);
+        ensure!(
+            !is_late,
+            "no schemathesis: see target/tools.log, and run `make setup`"
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let output = Command::new(&tool)
         .current_dir(server.folder.path())
         .args(["run", &format!("{}/v1/openapi.json", server.url())])

@@ -21,10 +21,13 @@ declare -A needed=(
 # The tool that reads the description of the API and tries everything in it (PyPI).
 tools="$(cd "$(dirname "$0")/../.." && pwd)/target/tools"
 describe=schemathesis==4.32.5
-if ! "$tools/bin/schemathesis" --version >/dev/null 2>&1; then
-  echo "setup: installing $describe"
+if [ ! -e "$tools/.ready" ]; then
+  # Beside the build, which takes longer; the test that needs it waits for .ready.
+  echo "setup: installing $describe in the background (log: target/tools.log)"
   mkdir -p "$(dirname "$tools")"
-  python3 -m venv "$tools" && "$tools/bin/pip" install --quiet --disable-pip-version-check "$describe"
+  (python3 -m venv "$tools" \
+    && "$tools/bin/pip" install --quiet --disable-pip-version-check "$describe" \
+    && touch "$tools/.ready") >"$(dirname "$tools")/tools.log" 2>&1 </dev/null &
 fi
 
 missing=()
