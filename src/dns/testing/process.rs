@@ -42,6 +42,19 @@ impl Server {
     /// Stops it where it stands; it keeps its sockets and answers nothing.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
+        // Its threads stop one after another: until the last has, it may still answer.
+        while !self.stands() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn stands(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        threads.flatten().all(|thread| {
+            // One that has ended meanwhile answers nothing either.
+            let stat = fs::read_to_string(thread.path().join("stat"));
+            stat.map_or(true, |stat| stat.contains(") T "))
+        })
     }
 
     pub(crate) fn thaw(&self) {
