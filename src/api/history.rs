@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::story::planned;
 use super::when::between;
-use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
+use crate::coordinator::event::{Event, VisitEnd};
 use crate::model::time::Now;
 
 /// One rotation of the past.
@@ -41,7 +41,7 @@ pub fn entry(events: &[(Event, Now)]) -> Option<Entry> {
             list.push(site.to_string());
         }
         if let Event::Ended { end: ended } = event {
-            end = word(ended).to_owned();
+            end = ended.as_str().to_owned();
         }
     }
     Some(Entry {
@@ -56,16 +56,6 @@ pub fn entry(events: &[(Event, Now)]) -> Option<Entry> {
         actor: plan.actor.clone(),
         reason: plan.reason.clone(),
     })
-}
-
-fn word(end: &RotationEnd) -> &'static str {
-    match end {
-        RotationEnd::Completed => "completed",
-        RotationEnd::Halted => "halted",
-        RotationEnd::Aborted { .. } => "aborted",
-        RotationEnd::NotAcquired { .. } => "not_acquired",
-        RotationEnd::Deposed { .. } => "deposed",
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::{Channel, HostName, PlaybookName, RotationId, SiteName};
+use crate::model::id::{Channel, HookName, HostName, PlaybookName, RotationId, SiteName};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::rrset::RecordName;
 
@@ -123,6 +123,13 @@ pub enum Public {
         addresses: BTreeMap<RecordName, BTreeSet<IpAddr>>,
     },
     Soaked,
+    /// Who was asked whether the visit may go on could not be heard, or said no. Whether it went on
+    /// all the same follows.
+    HookFailed {
+        hook: HookName,
+        why: String,
+        cure: String,
+    },
     VisitCompleted {
         /// Whether the site serves; one that was found out stays out unless asked.
         in_service: bool,

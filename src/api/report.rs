@@ -132,6 +132,7 @@ pub fn of_site(site: &SiteName, lines: &[Line]) -> SiteReport {
             | Public::Verified { .. }
             | Public::Soaked
             | Public::Retrying { .. }
+            | Public::HookFailed { .. }
             | Public::Waiting { .. }
             | Public::TagMoved { .. }
             | Public::TakenOver { .. }

@@ -101,6 +101,7 @@ impl Tree {
             | Public::Restored { .. }
             | Public::Soaked
             | Public::Retrying { .. }
+            | Public::HookFailed { .. }
             | Public::Waiting { .. }
             | Public::TagMoved { .. }
             | Public::TakenOver { .. }
@@ -219,6 +220,7 @@ impl Span {
             | Public::SiteSkipped { .. }
             | Public::SiteQuarantined { .. }
             | Public::Retrying { .. }
+            | Public::HookFailed { .. }
             | Public::Waiting { .. }
             | Public::TagMoved { .. }
             | Public::TakenOver { .. }
@@ -264,6 +266,7 @@ fn failure(public: &Public) -> Option<String> {
         | Public::Soaked
         | Public::VisitCompleted { .. }
         | Public::Retrying { .. }
+        | Public::HookFailed { .. }
         | Public::Waiting { .. }
         | Public::TagMoved { .. }
         | Public::TakenOver { .. }

@@ -134,6 +134,8 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             after,
             why,
         } => format!("attempt {attempt} follows in {}: {why}", seconds(*after)),
+        // It names the hook itself.
+        Public::HookFailed { why, .. } => why.clone(),
         Public::Waiting { why, r#for, until } => {
             let so_far = match r#for {
                 0 => String::new(),

@@ -942,6 +942,119 @@ fn a_bot_has_a_token_a_channel_and_a_template_that_says_something() {
 }
 
 #[test]
+fn a_hook_says_on_what_and_how_it_is_called() {
+    let hooks = r#"[[hook]]
+name = "a"
+on = "before_withdrawal"
+command = []
+[[hook]]
+name = "a"
+on = "halted"
+failure = "go_on"
+http = "ops.example.com"
+[[hook]]
+name = "Make Room"
+on = "before_withdraw"
+[[hook]]
+name = "b"
+on = "after_restore"
+command = ["/room", "{peer}"]
+key = { file = "hook.key" }
+sites = ["fre"]
+within = "0s"
+
+[[probe]]"#;
+    let shown = refused(&[("[[probe]]", hooks)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: nothing of a rotation is called "before_withdrawal"
+      --> site.toml:14:6
+       |
+    14 | on = "before_withdrawal"
+       |      ^^^^^^^^^^^^^^^^^^^
+       |
+       = help: did you mean "before_withdraw"?
+
+    error: the command is empty
+      --> site.toml:15:11
+       |
+    15 | command = []
+       |           ^^
+       |
+       = help: write command = ["/etc/cleanslate/make-room", "{site}"]
+
+    error: nothing waits for a hook on halted
+      --> site.toml:19:1
+       |
+    19 | failure = "go_on"
+       | ^^^^^^^
+       |
+       = help: failure is for before_withdraw, before_recreate, after_restore: leave it out
+
+    error: "ops.example.com" is no URL
+      --> site.toml:20:8
+       |
+    20 | http = "ops.example.com"
+       |        ^^^^^^^^^^^^^^^^^ expected one like "https://ops.example.com/make-room"
+
+    error: a hook has one of command and http
+      --> site.toml:21:1
+       |
+    21 | [[hook]]
+       | ^^^^^^^^
+       |
+       = help: command = ["/etc/cleanslate/make-room", "{site}"], or http = "https://…"
+
+    error: a hook name cannot hold 'M': use a-z, 0-9 and, not first, -
+      --> site.toml:22:8
+       |
+    22 | name = "Make Room"
+       |        ^^^^^^^^^^^
+
+    error: {peer} is filled in where peers = true
+      --> site.toml:27:1
+       |
+    27 | command = ["/room", "{peer}"]
+       | ^^^^^^^
+       |
+       = help: write peers = true: the hook is then called once for each other site
+
+    error: key signs what is posted, this hook is a command
+      --> site.toml:28:1
+       |
+    28 | key = { file = "hook.key" }
+       | ^^^
+       |
+       = help: leave key out: a command is run, and knows by whom
+
+    error: no call is over at once
+      --> site.toml:30:10
+       |
+    30 | within = "0s"
+       |          ^^^^
+       |
+       = help: write within = "30s"
+    "#);
+    let twice = "[[hook]]\nname = \"a\"\non = \"halted\"\ncommand = [\"x\"]\n\
+                 [[hook]]\nname = \"a\"\non = \"halted\"\ncommand = [\"x\"]\nsites = [\"fre\"]\n\n[[probe]]";
+    let shown = refused(&[("[[probe]]", twice)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: two [[hook]] are called a
+      --> site.toml:17:8
+       |
+    17 | name = "a"
+       |        ^^^
+
+    error: there is no site fre
+      --> site.toml:20:10
+       |
+    20 | sites = ["fre"]
+       |          ^^^^^
+       |
+       = help: did you mean "fra"?
+    "#);
+}
+
+#[test]
 fn quiet_hours_are_hours_of_a_zone_that_there_is() {
     let shown = refused(&[
         (

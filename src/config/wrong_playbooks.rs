@@ -41,7 +41,7 @@ fn a_playbook_has_known_keys_only() {
     5 | [make_room]
       |  ^^^^^^^^^
       |
-      = help: scale the other sites up by hand beforehand
+      = help: let a [[hook]] on before_withdraw with peers = true do it: docs/hooks.md
     "#);
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::hook::{Hook, Occasion};
 use crate::model::id::{
     ContainerId, Epoch, HostName, Nonce, ProjectName, RotationId, ServiceName, SiteName, Token,
 };
@@ -56,8 +57,17 @@ pub enum Request {
     AwaitTraffic { site: SiteName },
     /// Runs the playbook's command at the coordinator.
     RunBefore { site: SiteName, before: Before },
+    /// Calls a hook, and hears what it says.
+    CallHook(Box<HookCall>),
     /// Ends at that time.
     Sleep { until: Mono },
+}
+
+/// A hook of a gate, and what it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HookCall {
+    pub hook: Hook,
+    pub occasion: Occasion,
 }
 
 /// What a name server must show to have followed: a marker at least as new, and then these RRsets.

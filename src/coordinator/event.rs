@@ -10,7 +10,7 @@ use super::intent::Intent;
 use super::outcome::{Lagging, Problem};
 use super::plan::Plan;
 use super::safety::Refusal;
-use crate::model::id::{ContainerId, HostName, SiteName};
+use crate::model::id::{ContainerId, HookName, HostName, SiteName};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::inventory::Inventory;
 use crate::model::marker::Marker;
@@ -208,6 +208,24 @@ pub enum Event {
         site: SiteName,
         host: HostName,
         containers: u32,
+    },
+    /// A hook of the gate at which the visit stands is called, for the first time or again.
+    HookAsked {
+        site: SiteName,
+        hook: HookName,
+    },
+    /// It says *not yet*, and is asked again then.
+    HookDeferred {
+        site: SiteName,
+        hook: HookName,
+        why: String,
+        until: Mono,
+    },
+    /// It agreed, or failed and is passed over, unless a fact beside this one says otherwise.
+    HookEnded {
+        site: SiteName,
+        hook: HookName,
+        problem: Option<Problem>,
     },
     BeforeBegun {
         site: SiteName,
@@ -473,6 +491,20 @@ pub enum VisitEnd {
     LeftOut,
 }
 
+impl VisitEnd {
+    /// The word that programs meet.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VisitEnd::Completed => "completed",
+            VisitEnd::Skipped => "skipped",
+            VisitEnd::PutBack => "put_back",
+            VisitEnd::Quarantined => "quarantined",
+            VisitEnd::LeftInService => "left_in_service",
+            VisitEnd::LeftOut => "left_out",
+        }
+    }
+}
+
 /// How a rotation ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -490,4 +522,17 @@ pub enum RotationEnd {
     Deposed {
         why: String,
     },
+}
+
+impl RotationEnd {
+    /// The word that programs meet.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            RotationEnd::Completed => "completed",
+            RotationEnd::Halted => "halted",
+            RotationEnd::Aborted { .. } => "aborted",
+            RotationEnd::NotAcquired { .. } => "not_acquired",
+            RotationEnd::Deposed { .. } => "deposed",
+        }
+    }
 }

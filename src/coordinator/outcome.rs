@@ -1,6 +1,7 @@
 //! The answers to effects.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +54,22 @@ pub enum Outcome {
     Traffic(TrafficOutcome),
     /// To `RunBefore`.
     Before(Result<(), Problem>),
+    /// To `CallHook`.
+    Hook(HookAnswer),
     /// To `Sleep`.
     Woke,
+}
+
+/// What a hook says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HookAnswer {
+    Agreed,
+    /// It is to be asked again, after so long if it says so.
+    NotYet {
+        why: String,
+        after: Option<Duration>,
+    },
+    Failed(Problem),
 }
 
 /// A server that has not followed.

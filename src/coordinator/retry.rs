@@ -22,6 +22,12 @@ pub const LOOKS_BEHIND: u32 = 3;
 /// How long it counts that a site answered its probes at the floor's look.
 pub const LOOK_HOLDS: Duration = Duration::from_secs(60);
 
+/// How soon a hook that said *not yet* is asked again, where it does not say itself, and the bounds
+/// of what it may say.
+pub const HOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+pub const HOOK_AGAIN_AT_LEAST: Duration = Duration::from_secs(1);
+pub const HOOK_AGAIN_AT_MOST: Duration = Duration::from_secs(5 * 60);
+
 /// How long the authoritative servers have to follow.
 pub const FOLLOW_WITHIN: Duration = Duration::from_secs(60);
 

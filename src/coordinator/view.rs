@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::event::{PauseEnd, Then, VisitEnd};
 use super::intent::Intent;
 use super::state::{
-    EvidenceWork, HostWork, Lane, Look, Quietness, Rotation, Stage, State, TrafficWait, Visit,
-    Wait as Timer,
+    AskedHook, EvidenceWork, HookTurn, HostWork, Lane, Look, Quietness, Rotation, Stage, State,
+    TrafficWait, Visit, Wait as Timer,
 };
 use crate::model::id::{HostName, SiteName};
 use crate::model::time::Mono;
@@ -179,6 +179,9 @@ impl State {
 
     fn visit_waits(&self, visit: &Visit) -> (String, Option<Mono>) {
         let text = |why: &str| (why.to_owned(), None);
+        if let Some(asked) = visit.asked_at_gate() {
+            return hook_waits(asked);
+        }
         match &visit.stage {
             Stage::Probing { asked, .. } if asked.is_empty() => self.pause_or_next(&visit.site),
             Stage::Drained if !visit.is_busy() => self.pause_or_next(&visit.site),
@@ -400,6 +403,17 @@ fn soak_waits(time: &Timer, traffic: &TrafficWait) -> (String, Option<Mono>) {
 /// What a person types who has tried a site by hand, and likes it.
 pub fn accepted_by(site: &SiteName) -> String {
     format!("cleanslate resume {site}")
+}
+
+fn hook_waits(asked: &AskedHook) -> (String, Option<Mono>) {
+    let hook = &asked.hook;
+    match &asked.turn {
+        HookTurn::Theirs(_) => (format!("hook {hook}"), None),
+        HookTurn::Later { wait, why } => (
+            format!("hook {hook}, which says not yet: {why}"),
+            Some(wait.until),
+        ),
+    }
 }
 
 fn trial_waits(site: &SiteName, addresses: &BTreeSet<IpAddr>) -> String {

@@ -136,7 +136,11 @@ impl Adapters {
                 None => self.unmeasured(),
             }),
             Request::RunBefore { site, before } => {
-                Outcome::Before(crate::before::run_before(before, site).await)
+                Outcome::Before(crate::hook::run_before(before, site).await)
+            }
+            Request::CallHook(call) => {
+                let at = self.clock.now().wall;
+                Outcome::Hook(crate::hook::call(&call.hook, &call.occasion, at).await)
             }
             Request::Sleep { until } => {
                 match self.clock.instant(*until) {

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use crate::coordinator::effect::ProbeManner;
 use crate::coordinator::outcome::{ProbeOutcome, Problem};
 use crate::model::fleet::Fleet;
+use crate::model::hook::Call;
 use crate::model::image::ImageRef;
 use crate::model::rrset::ZoneView;
 
@@ -51,7 +52,32 @@ pub async fn examine(adapters: &Adapters, clock: Clock) -> Vec<Check> {
     )
     .await;
     let (engines, (registries, probes)) = rest;
-    [dns, engines, registries, probes].concat()
+    [dns, engines, registries, probes, of_hooks(fleet)].concat()
+}
+
+/// Whether what hooks run is there. Nobody is called: that would be taken at its word.
+fn of_hooks(fleet: &Fleet) -> Vec<Check> {
+    let commands = fleet.hooks.iter().filter_map(|hook| match &hook.call {
+        Call::Command(words) => Some((hook, words.first()?)),
+        Call::Http { .. } => None,
+    });
+    let checks = commands.map(|(hook, program)| {
+        let asked = format!("hook {}", hook.name);
+        match crate::hook::find(program) {
+            Some(path) => Check::well(asked, format!("{} can be run", path.display())),
+            None => Check {
+                v: 1,
+                asked,
+                found: Found::Wrong,
+                answer: format!("there is no program {program:?} that can be run"),
+                cure: Some(format!(
+                    "put it there with its x bits, or correct command of [[hook]] {}",
+                    hook.name
+                )),
+            },
+        }
+    });
+    checks.collect()
 }
 
 /// What is not well.

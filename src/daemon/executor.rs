@@ -90,6 +90,7 @@ fn host_of(request: &Request) -> Option<(SiteName, HostName)> {
         | Request::JudgeTraffic { .. }
         | Request::AwaitTraffic { .. }
         | Request::RunBefore { .. }
+        | Request::CallHook(_)
         | Request::Sleep { .. } => None,
     }
 }

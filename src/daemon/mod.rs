@@ -5,6 +5,7 @@ mod archive;
 mod audit;
 pub mod clock;
 mod control;
+mod cues;
 pub mod doctor;
 mod executor;
 mod feet;

@@ -10,6 +10,7 @@ use super::adapters::Adapters;
 use super::audit::{self, Asking};
 use super::clock::Clock;
 use super::control::{self, Control};
+use super::cues::Cues;
 use super::executor::{self, Executor};
 use super::journal::{self, JournalError};
 use super::request::Request;
@@ -143,6 +144,7 @@ pub(super) struct Night<'a> {
     pub(super) adapters: Arc<Adapters>,
     pub(super) clock: Clock,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
+    pub(super) cues: Cues,
 }
 
 impl Night<'_> {
@@ -489,6 +491,8 @@ impl Night<'_> {
                 after: Arc::clone(&step.after),
             };
             self.control.tell(self.adapters.fleet(), &notice, now.mono);
+            self.cues
+                .tell(self.adapters.fleet(), step.event, &step.after);
             // Whoever listened may have gone; the rotation goes on.
             drop(self.notices.send(notice));
             self.keep_duration(step.event, &step.before, now)?;

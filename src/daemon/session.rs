@@ -2,15 +2,18 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::adapters::Adapters;
 use super::archive::Archive;
 use super::audit::{self, Asking, changed, sums};
 use super::clock::Clock;
 use super::control::Control;
+use super::cues::Cues;
 use super::freeze;
 use super::journal::{self, JournalError};
 use super::night::{Ask, Finish, Night, Notice, RunError};
@@ -94,6 +97,8 @@ pub struct Session {
     clock: Clock,
     state: State,
     owner: Occupant,
+    /// Hooks that are being told.
+    telling: JoinSet<()>,
     /// Whether this process begins what the schedules plan.
     pub(super) is_serving: bool,
 }
@@ -122,6 +127,7 @@ impl Session {
             clock,
             state: State::default(),
             owner: by,
+            telling: JoinSet::new(),
             is_serving: false,
         };
         session.state = session.recent().map_err(OpenError::Journal)?.state();
@@ -445,6 +451,7 @@ impl Session {
         let holder = self.store.holder().map_err(JournalError::Store)?;
         let at = self.clock.now().wall;
         let ttl_high = ttl_high(&self.store, &fleet, at).map_err(JournalError::Store)?;
+        let cues = Cues::start(&fleet, self.clock, &mut self.telling);
         let mut coordinator = Coordinator::new(fleet, playbook, holder.clone(), ttl_high);
         let (state, events) = journal::read(&self.store)?;
         coordinator.remember(state);
@@ -469,6 +476,7 @@ impl Session {
             adapters,
             clock: self.clock,
             notices,
+            cues,
         };
         let finish = Box::pin(night.run(first, asking, asks)).await?;
         self.store
@@ -476,6 +484,16 @@ impl Session {
             .map_err(JournalError::Store)?;
         self.state = coordinator.state().clone();
         Ok(finish)
+    }
+
+    /// Waits until every hook was told what happened, which each has its own time for; no longer
+    /// than a minute.
+    pub async fn last_words(&mut self) {
+        let telling = &mut self.telling;
+        let all = async { while telling.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
+            tracing::warn!("not every hook was told");
+        }
     }
 
     /// What lasts, and the rotation in hand.
@@ -495,6 +513,9 @@ impl Drop for Session {
         }
     }
 }
+
+/// How long the end of a process waits for hooks that are being told.
+const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// The control socket's name in the fleet's folder.
 pub const SOCKET: &str = "control.sock";

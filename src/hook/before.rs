@@ -1,28 +1,15 @@
 //! The playbook's command, run at the coordinator before anything of a site is stopped.
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
-
+use super::process::{End, run};
 use crate::coordinator::outcome::Problem;
 use crate::model::id::SiteName;
 use crate::model::playbook::Before;
 
-/// How much of what the command prints last is kept for the problem.
-const OUTPUT_BYTES: usize = 2048;
-
-/// From SIGTERM to SIGKILL.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// A child of the command may hold its output open for ever; it is not waited for longer.
-const LAST_OUTPUT_WITHIN: Duration = Duration::from_secs(1);
-
 /// Runs the command, without a shell, with `{site}` replaced in each of its words, and waits for
 /// exit 0. After `before.within`, and when this is dropped, it and all it started are killed:
 /// those in its process group, which a command leaves only on purpose.
+///
+/// # Errors
+/// It could not be run, failed, or was not done in time.
 pub async fn run_before(before: &Before, site: &SiteName) -> Result<(), Problem> {
     let words: Vec<String> = before
         .command
@@ -30,22 +17,18 @@ pub async fn run_before(before: &Before, site: &SiteName) -> Result<(), Problem>
         .map(|word| word.replace("{site}", site.as_str()))
         .collect();
     let shown = words.join(" ");
-    let (child, group) = start(&words).map_err(|why| Problem {
-        what: format!("{site}: before = {shown:?} cannot be run: {why}"),
-        cure: "correct [recreate].before in the playbook: a program and its words, no shell".into(),
-        is_transient: false,
-    })?;
-    let mut output = Output::default();
-    let ended = timeout(before.within, wait(child, &mut output)).await;
-    let (how, is_transient) = match ended {
-        Ok(Ok(status)) if status.success() => {
-            group.forget();
-            return Ok(());
-        }
-        Ok(Ok(status)) => (format!("ended with {status}"), false),
-        Ok(Err(error)) => (format!("cannot be waited for: {error}"), false),
-        Err(_) => {
-            group.terminate().await;
+    let ran = run(&words, &[], before.within)
+        .await
+        .map_err(|why| Problem {
+            what: format!("{site}: before = {shown:?} cannot be run: {why}"),
+            cure: "correct [recreate].before in the playbook: a program and its words, no shell"
+                .into(),
+            is_transient: false,
+        })?;
+    let (how, is_transient) = match ran.end {
+        End::With(status) if status.success() => return Ok(()),
+        End::With(status) => (format!("ended with {status}"), false),
+        End::OutOfTime => {
             let within = before.within;
             (
                 format!("was not done within {within:?} and was killed"),
@@ -54,131 +37,18 @@ pub async fn run_before(before: &Before, site: &SiteName) -> Result<(), Problem>
         }
     };
     Err(Problem {
-        what: format!("{site}: before = {shown:?} {how}{}", output.quoted()),
+        what: format!("{site}: before = {shown:?} {how}{}", ran.output.quoted()),
         cure: format!("run it by hand at the coordinator, and look at why it fails: {shown}"),
         is_transient,
     })
 }
 
-fn start(words: &[String]) -> Result<(Child, Group), String> {
-    let Some((program, arguments)) = words.split_first() else {
-        return Err("it is empty".to_owned());
-    };
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    let group = Group(id.and_then(Pid::from_raw));
-    Ok((child, group))
-}
-
-async fn wait(mut child: Child, output: &mut Output) -> std::io::Result<ExitStatus> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let reading = output.fill(stdout, stderr);
-    tokio::pin!(reading);
-    let status = tokio::select! {
-        status = child.wait() => status?,
-        () = &mut reading => return child.wait().await,
-    };
-    // What was printed before the end is still in the pipes.
-    drop(timeout(LAST_OUTPUT_WITHIN, reading).await);
-    Ok(status)
-}
-
-/// The process group of the command; killed when dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    async fn terminate(self) {
-        self.signal(Signal::TERM);
-        tokio::time::sleep(GRACE).await;
-    }
-
-    /// It ended well: what it left running is meant to run.
-    fn forget(mut self) {
-        self.0 = None;
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0
-            && let Err(error) = kill_process_group(group, signal)
-            && error != rustix::io::Errno::SRCH
-        {
-            tracing::warn!(%error, ?group, "the command of before could not be signalled");
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
-/// The last bytes of what was printed.
-#[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
-    is_cut: bool,
-}
-
-impl Output {
-    async fn fill(
-        &mut self,
-        stdout: Option<impl AsyncRead + Unpin>,
-        stderr: Option<impl AsyncRead + Unpin>,
-    ) {
-        let (mut stdout, mut stderr) = (stdout, stderr);
-        let (mut from_stdout, mut from_stderr) = ([0; 1024], [0; 1024]);
-        while stdout.is_some() || stderr.is_some() {
-            tokio::select! {
-                read = read_some(&mut stdout, &mut from_stdout) => self.push(&from_stdout[..read]),
-                read = read_some(&mut stderr, &mut from_stderr) => self.push(&from_stderr[..read]),
-            }
-        }
-    }
-
-    fn push(&mut self, printed: &[u8]) {
-        self.bytes.extend_from_slice(printed);
-        let too_many = self.bytes.len().saturating_sub(OUTPUT_BYTES);
-        self.is_cut |= too_many > 0;
-        self.bytes.drain(..too_many);
-    }
-
-    /// `, and printed "…"`, escaped: it goes to a terminal.
-    fn quoted(&self) -> String {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let text = text.trim();
-        match (text.is_empty(), self.is_cut) {
-            (true, _) => ", and printed nothing".to_owned(),
-            (false, false) => format!(", and printed {text:?}"),
-            (false, true) => format!(", and printed at last {text:?}"),
-        }
-    }
-}
-
-/// Some bytes; at the end of the stream none, and the stream is gone. Without a stream: never.
-async fn read_some(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
-    let Some(open) = stream else {
-        return std::future::pending().await;
-    };
-    let read = open.read(buffer).await.unwrap_or(0);
-    if read == 0 {
-        *stream = None;
-    }
-    read
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
-    use tokio::time::{Instant, sleep};
+    use tokio::time::{Instant, sleep, timeout};
 
     use super::*;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::hook::{Gate, Hook, On};
 use super::hours::QuietHours;
 use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
 use super::image::ImageRef;
@@ -32,6 +33,8 @@ pub struct Fleet {
     pub registries: BTreeMap<String, Registry>,
     pub freezes: Vec<Freeze>,
     pub notifies: Vec<Notify>,
+    /// In the order in which they are asked.
+    pub hooks: Vec<Hook>,
     /// `None`: no traces are sent.
     pub traces: Option<Traces>,
     /// `None`: the coordinator answers on its control socket only.
@@ -273,6 +276,16 @@ impl Fleet {
     pub fn freeze(&self, playbook: &Playbook, at: Timestamp) -> Option<&Freeze> {
         let day = playbook.zone().to_datetime(at).date();
         self.freezes.iter().find(|freeze| freeze.holds(day))
+    }
+
+    /// The hooks that have a word on `site` at a gate, in their order.
+    pub fn gate(&self, gate: Gate, site: &SiteName) -> impl Iterator<Item = &Hook> {
+        let is_there = move |hook: &&Hook| matches!(hook.on, On::Gate(theirs, _) if theirs == gate);
+        let site = site.clone();
+        self.hooks
+            .iter()
+            .filter(is_there)
+            .filter(move |hook| hook.is_about(Some(&site)))
     }
 
     /// The addresses that `site` gives the RRset `key`; empty where it has none.

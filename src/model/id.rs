@@ -124,6 +124,10 @@ name!(
     PlaybookName, "playbook name", 63, "use a-z, 0-9 and, not first, -", label_character
 );
 name!(
+    /// A hook, as site.toml calls it.
+    HookName, "hook name", 63, "use a-z, 0-9 and, not first, -", label_character
+);
+name!(
     /// One rotation: `PLAYBOOK-YYYYMMDDTHHMMSS-XXXX`.
     RotationId, "rotation id", 100, "use a-z, A-Z, 0-9 and -",
     |_, c| c.is_ascii_alphanumeric() || c == '-'

@@ -4,6 +4,7 @@
 pub mod cron;
 pub mod evidence;
 pub mod fleet;
+pub mod hook;
 pub mod hours;
 pub mod id;
 pub mod image;

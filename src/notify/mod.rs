@@ -1,6 +1,5 @@
 //! Messages to people's chats and programs: one POST each, to where a `[[notify]]` says.
 mod message;
-mod signature;
 mod slack;
 mod threads;
 mod webhook;
@@ -9,5 +8,4 @@ mod webhook;
 mod tests;
 
 pub use message::{AuditHead, Message};
-pub use signature::{SIGNATURE, signature};
 pub use webhook::Webhook;

@@ -12,6 +12,7 @@ use crate::model::id::SiteName;
 use crate::model::notice::Severity;
 use crate::model::template::Template;
 use crate::model::text::Secret;
+use crate::webhook::{SIGNATURE, signature};
 
 fn at() -> Timestamp {
     "2026-11-22T03:20:00Z".parse().unwrap()

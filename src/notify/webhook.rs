@@ -4,11 +4,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::message::Message;
-use super::signature::{SIGNATURE, signature};
 use super::slack::{self, Posted};
 use super::threads::Threads;
 use crate::coordinator::outcome::Problem;
 use crate::model::fleet::{Notify, NotifyFormat};
+use crate::webhook;
 
 /// Nobody's chat takes longer; a night waits for none of them.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -30,17 +30,7 @@ impl Webhook {
     /// The system has no certificates to check others by.
     pub fn new(notify: &Notify) -> Result<Webhook, Problem> {
         let is_plain = notify.url.reveal().starts_with(b"http://");
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("cleanslate/", env!("CARGO_PKG_VERSION")))
-            .timeout(WITHIN)
-            // Whoever answers must not send what is said, or us, to somebody else.
-            .redirect(reqwest::redirect::Policy::none());
-        let builder = if is_plain {
-            builder.tls_certs_only([])
-        } else {
-            builder.https_only(true)
-        };
-        let client = builder.build().map_err(|error| Problem {
+        let client = webhook::client(is_plain).map_err(|error| Problem {
             what: format!("notify {}: TLS cannot be set up: {error}", notify.name),
             cure: "install the system's certificates (Debian: ca-certificates)".to_owned(),
             is_transient: false,
@@ -63,9 +53,13 @@ impl Webhook {
     /// It was not taken; the address is a secret and is not told.
     pub async fn post(&mut self, message: &Message, now: Timestamp) -> Result<(), Problem> {
         let body = self.body(message);
-        let mut request = self.client.post(self.notify.url.reveal_text());
+        let mut request = self
+            .client
+            .post(self.notify.url.reveal_text())
+            .timeout(WITHIN);
         if let Some(key) = &self.notify.key {
-            request = request.header(SIGNATURE, signature(key.reveal(), now, &body));
+            let signed = webhook::signature(key.reveal(), now, &body);
+            request = request.header(webhook::SIGNATURE, signed);
         }
         request = match &self.notify.format {
             NotifyFormat::Json | NotifyFormat::Slack => {
@@ -152,7 +146,7 @@ impl Webhook {
     }
 
     fn unreached(&self, error: reqwest::Error) -> Problem {
-        self.failed(&innermost(&error.without_url()), true)
+        self.failed(&webhook::innermost(error), true)
     }
 
     fn failed(&self, what: &str, is_transient: bool) -> Problem {
@@ -163,12 +157,4 @@ impl Webhook {
             is_transient,
         }
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }

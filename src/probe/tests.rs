@@ -489,6 +489,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
         measures_traffic: false,
         freezes: Vec::new(),
         notifies: Vec::new(),
+        hooks: Vec::new(),
         traces: None,
         api: None,
         on_push: BTreeMap::new(),

@@ -48,10 +48,11 @@ pub enum Fault {
     TtlChanged,
     Pauses,
     Trials,
+    Hooks,
 }
 
 /// Every fault, with the name and the words that people know it by.
-const TABLE: [(Fault, &str, &str); 43] = [
+const TABLE: [(Fault, &str, &str); 44] = [
     (
         Fault::LostUpdates,
         "lost-updates",
@@ -239,6 +240,7 @@ const TABLE: [(Fault, &str, &str); 43] = [
         "trials",
         "a person accepts a rebuilt site that waits to be tried by hand, or refuses it",
     ),
+    (Fault::Hooks, "hooks", "hooks say not yet, or fail"),
 ];
 
 impl Fault {

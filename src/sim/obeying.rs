@@ -9,7 +9,7 @@ use super::{engine, zone};
 use crate::coordinator::effect::{EngineRequest, Follow, Preparation, ProbeManner, Request};
 use crate::coordinator::follow::has_followed;
 use crate::coordinator::outcome::{
-    EngineOutcome, Lagging, Outcome, ProbeOutcome, Problem, TrafficOutcome,
+    EngineOutcome, HookAnswer, Lagging, Outcome, ProbeOutcome, Problem, TrafficOutcome,
 };
 use crate::model::fleet::Fleet;
 use crate::model::id::{ContainerId, HostName, Nonce, SiteName};
@@ -104,6 +104,7 @@ impl Obeying {
             | Request::JudgeTraffic { .. }
             | Request::AwaitTraffic { .. }
             | Request::RunBefore { .. }
+            | Request::CallHook(_)
             | Request::Sleep { .. } => Some(Duration::ZERO),
         }
     }
@@ -146,6 +147,7 @@ impl Obeying {
                 packets: SOME_TRAFFIC,
             }),
             Request::RunBefore { .. } => Outcome::Before(Ok(())),
+            Request::CallHook(_) => Outcome::Hook(HookAnswer::Agreed),
             Request::Sleep { .. } => Outcome::Woke,
             Request::Probe {
                 manner: ProbeManner::Watch,

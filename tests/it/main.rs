@@ -26,6 +26,7 @@ mod data;
 mod drains;
 mod dry_run;
 mod first_night;
+mod hooks;
 mod hosts_fail;
 mod images;
 mod killed;

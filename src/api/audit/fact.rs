@@ -97,6 +97,15 @@ fn what(fleet: &Fleet, event: &Event, before: &State, after: &State) -> Option<W
             seconds: *seconds,
             because: drained(*reason).to_owned(),
         },
+        Event::HookAsked { hook, .. } => What::HookCalled { hook: hook.clone() },
+        Event::HookDeferred { hook, why, .. } => What::HookDeferred {
+            hook: hook.clone(),
+            why: why.clone(),
+        },
+        Event::HookEnded { hook, problem, .. } => What::HookEnded {
+            hook: hook.clone(),
+            problem: problem.as_ref().map(|problem| problem.what.clone()),
+        },
         Event::BeforeBegun { .. } => What::BeforeSent {},
         Event::BeforeEnded { problem, .. } => What::BeforeEnded {
             problem: problem.as_ref().map(|problem| problem.what.clone()),
@@ -260,29 +269,20 @@ fn drained(reason: DrainReason) -> &'static str {
 }
 
 fn visit_ended(end: VisitEnd, problem: Option<&Problem>) -> What {
-    let end = match end {
-        VisitEnd::Completed => "completed",
-        VisitEnd::Skipped => "skipped",
-        VisitEnd::PutBack => "put_back",
-        VisitEnd::Quarantined => "quarantined",
-        VisitEnd::LeftInService => "left_in_service",
-        VisitEnd::LeftOut => "left_out",
-    };
     What::VisitEnded {
-        end: end.to_owned(),
+        end: end.as_str().to_owned(),
         why: problem.map(|problem| problem.what.clone()),
         cure: problem.map(|problem| problem.cure.clone()),
     }
 }
 
 fn rotation_ended(end: &RotationEnd) -> What {
-    let (end, why) = match end {
-        RotationEnd::Completed => ("completed", None),
-        RotationEnd::Halted => ("halted", None),
-        RotationEnd::Aborted { reason } => ("aborted", Some(reason.clone())),
-        RotationEnd::NotAcquired { why } => ("not_acquired", Some(why.clone())),
-        RotationEnd::Deposed { why } => ("deposed", Some(why.clone())),
+    let why = match end {
+        RotationEnd::Completed | RotationEnd::Halted => None,
+        RotationEnd::Aborted { reason: why }
+        | RotationEnd::NotAcquired { why }
+        | RotationEnd::Deposed { why } => Some(why.clone()),
     };
-    let end = end.to_owned();
+    let end = end.as_str().to_owned();
     What::RotationEnded { end, why }
 }

@@ -179,6 +179,7 @@ fn check(world: &World, facts: &[Fact], sent: &mut BTreeSet<&'static str>) {
             | Request::JudgeTraffic { .. }
             | Request::AwaitTraffic { .. }
             | Request::RunBefore { .. }
+            | Request::CallHook(_)
             | Request::Sleep { .. } => continue,
         };
         assert!(is_named, "{:?}", effect.request);

@@ -9,7 +9,7 @@ use super::containers::Container;
 use super::plan::Planned;
 use crate::api::wire::Refusal;
 use crate::coordinator::outcome::Problem;
-use crate::model::id::{HolderId, HostName, RotationId};
+use crate::model::id::{HolderId, HookName, HostName, RotationId};
 use crate::model::image::{Digest, ImageRef};
 
 /// What a record tells. What was asked is a command; what was sent is an effect, and what came of
@@ -195,6 +195,19 @@ pub enum What {
         host: HostName,
         containers: Vec<Container>,
         is_proof: bool,
+    },
+    /// It is asked whether the visit may go on.
+    HookCalled {
+        hook: HookName,
+    },
+    HookDeferred {
+        hook: HookName,
+        why: String,
+    },
+    HookEnded {
+        hook: HookName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
     },
     /// The playbook's command runs at the coordinator.
     BeforeSent {},

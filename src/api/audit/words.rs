@@ -143,6 +143,16 @@ fn told(what: &What) -> String {
             format!("{host}: created{proof}: {}", listed(containers))
         }
         What::BeforeSent {} => "the playbook's command runs".to_owned(),
+        What::HookCalled { hook } => format!("hook {hook} is called"),
+        What::HookDeferred { hook, why } => format!("hook {hook} says not yet: {why}"),
+        What::HookEnded {
+            hook,
+            problem: None,
+        } => format!("hook {hook} agreed"),
+        What::HookEnded {
+            hook,
+            problem: Some(why),
+        } => format!("hook {hook} failed: {why}"),
         What::BeforeEnded { problem: None } => "the playbook's command ended well".to_owned(),
         What::BeforeEnded {
             problem: Some(problem),

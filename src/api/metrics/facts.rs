@@ -182,6 +182,7 @@ fn visit_result(public: &Public) -> Option<&'static str> {
         | Public::Restored { .. }
         | Public::Soaked
         | Public::Retrying { .. }
+        | Public::HookFailed { .. }
         | Public::Waiting { .. }
         | Public::TagMoved { .. }
         | Public::TakenOver { .. }

@@ -220,6 +220,8 @@ fn of_visit(event: &Event) -> Option<String> {
         Event::DrainUnknown { why, .. } => {
             format!("traffic cannot be measured ({why}): the drain lasts to its end")
         }
+        Event::HookAsked { hook, .. } => format!("asks hook {hook}"),
+        Event::HookDeferred { hook, why, .. } => format!("hook {hook} says not yet: {why}"),
         Event::BeforeBegun { .. } => "runs the command that comes before".to_owned(),
         Event::BeforeEnded {
             problem: Some(problem),
@@ -310,6 +312,7 @@ fn of_visit(event: &Event) -> Option<String> {
         | Event::QuietSeen { .. }
         | Event::Drained { .. }
         | Event::EvidenceTaken { .. }
+        | Event::HookEnded { .. }
         | Event::BeforeEnded { .. }
         | Event::LastLookBegun { .. }
         | Event::ServersLooked { .. }

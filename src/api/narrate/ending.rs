@@ -42,11 +42,7 @@ pub(super) fn visit_ended(
 
 /// The site whose visit follows; none once the rotation is ending.
 fn next_site(state: &State) -> Option<SiteName> {
-    let rotation = running(state).filter(|rotation| rotation.ending.is_none())?;
-    let is_left = |site: &&SiteName| {
-        !rotation.ended.contains_key(*site) && !rotation.visits.contains_key(*site)
-    };
-    rotation.plan.sites().find(is_left).cloned()
+    running(state)?.next_site().cloned()
 }
 
 pub(super) fn ended(end: &RotationEnd, before: &State, at: Timestamp) -> Option<Public> {

@@ -111,6 +111,15 @@ pub(super) fn public(
         Event::VisitEnded { site, end, problem } => {
             visit_ended(*end, problem.as_ref(), site, before, after)
         }
+        Event::HookEnded {
+            hook,
+            problem: Some(problem),
+            ..
+        } => Some(Public::HookFailed {
+            hook: hook.clone(),
+            why: problem.what.clone(),
+            cure: problem.cure.clone(),
+        }),
         Event::TagMoved { moved } => Some(Public::TagMoved {
             moved: moved.clone(),
         }),
@@ -142,6 +151,9 @@ pub(super) fn public(
         | Event::DrainUnknown { .. }
         | Event::QuietSeen { .. }
         | Event::EvidenceTaken { .. }
+        | Event::HookAsked { .. }
+        | Event::HookDeferred { .. }
+        | Event::HookEnded { problem: None, .. }
         | Event::BeforeBegun { .. }
         | Event::BeforeEnded { .. }
         | Event::LastLookBegun { .. }

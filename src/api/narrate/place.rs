@@ -29,6 +29,9 @@ pub(in crate::api) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::QuietSeen { site, .. }
         | Event::Drained { site, .. }
         | Event::EvidenceTaken { site, .. }
+        | Event::HookAsked { site, .. }
+        | Event::HookDeferred { site, .. }
+        | Event::HookEnded { site, .. }
         | Event::BeforeBegun { site, .. }
         | Event::BeforeEnded { site, .. }
         | Event::LastLookBegun { site, .. }

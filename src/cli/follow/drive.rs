@@ -76,10 +76,16 @@ pub(crate) async fn drive(
             _ = ticks.tick() => show.tick(&watch.narrator, &watch.latest, desk.clock.now()),
         }
     };
+    drop(run);
     while let Ok(notice) = heard.try_recv() {
         watch.hear(&notice, &mut show);
     }
     show.end();
+    tokio::select! {
+        () = session.last_words() => {}
+        // All is done, and written down.
+        _ = interrupts.recv() => {}
+    }
     Ok(result?)
 }
 

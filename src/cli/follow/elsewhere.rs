@@ -365,6 +365,7 @@ fn ended(public: &Public) -> Option<Exit> {
         | Public::Restored { .. }
         | Public::Soaked
         | Public::Retrying { .. }
+        | Public::HookFailed { .. }
         | Public::Waiting { .. }
         | Public::TagMoved { .. }
         | Public::TakenOver { .. }

@@ -53,7 +53,7 @@ pub(crate) fn read(
     let failure = root.optional::<Table<'_>>("failure", findings);
     root.later(
         "make_room",
-        "scale the other sites up by hand beforehand",
+        "let a [[hook]] on before_withdraw with peers = true do it: docs/hooks.md",
         findings,
     );
     root.finish(findings);

@@ -6,11 +6,13 @@ use serde_spanned::Spanned;
 use super::super::diagnostic::Diagnostic;
 use super::super::reading::Reading;
 use super::super::site::SiteFile;
+use super::super::site::hook::HookTable;
 use super::super::site::notify::NotifyTable;
 use super::super::site::probe::ProbeTable;
 use super::hosts::Hosts;
 use super::{ports, records, rules};
 use crate::model::fleet::{Dns, Fleet, Notify, OnPush, Probe};
+use crate::model::hook::Hook;
 use crate::model::id::{Channel, SiteName};
 use crate::model::rrset::RecordName;
 
@@ -24,6 +26,7 @@ pub(crate) fn resolve(
     let sites = Hosts::new(file, reading).resolve(reading, elsewhere);
     let probes = resolve_probes(file, reading);
     let notifies = resolve_notifies(file, reading);
+    let hooks = resolve_hooks(file, reading);
     let api = file.api.as_ref().and_then(|api| api.resolve(reading));
     let registries = file.registries.0.iter();
     let registries = registries
@@ -38,6 +41,7 @@ pub(crate) fn resolve(
         measures_traffic: file.measures_traffic,
         freezes: file.freezes.clone(),
         notifies,
+        hooks,
         traces: file.traces.clone(),
         api,
         on_push: resolve_on_push(file, reading),
@@ -110,6 +114,21 @@ fn resolve_notifies(file: &SiteFile, reading: &mut Reading<'_>) -> Vec<Notify> {
     notifies
         .filter_map(|notify| notify.resolve(reading))
         .collect()
+}
+
+fn resolve_hooks(file: &SiteFile, reading: &mut Reading<'_>) -> Vec<Hook> {
+    let mut names = BTreeSet::new();
+    for HookTable { name, sites, .. } in &file.hooks {
+        if !names.insert(name.get_ref()) {
+            let message = format!("two [[hook]] are called {}", name.get_ref());
+            reading.findings.error(name.span(), message);
+        }
+        for site in sites.iter().flatten() {
+            known_site(site, file, reading);
+        }
+    }
+    let hooks = file.hooks.iter();
+    hooks.filter_map(|hook| hook.resolve(reading)).collect()
 }
 
 fn resolve_on_push(file: &SiteFile, reading: &mut Reading<'_>) -> BTreeMap<Channel, OnPush> {

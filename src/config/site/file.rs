@@ -9,6 +9,7 @@ use super::api::ApiTable;
 use super::channel::ChannelTable;
 use super::dns::DnsTable;
 use super::fleet::FleetTable;
+use super::hook::HookTable;
 use super::notify::NotifyTable;
 use super::probe::ProbeTable;
 use super::project::ProjectTable;
@@ -26,6 +27,7 @@ pub(crate) struct SiteFile {
     pub(crate) probes: Vec<ProbeTable>,
     pub(crate) freezes: Vec<Freeze>,
     pub(crate) notifies: Vec<NotifyTable>,
+    pub(crate) hooks: Vec<HookTable>,
     pub(crate) api: Option<ApiTable>,
     pub(crate) channels: Named<Channel, ChannelTable>,
     pub(crate) traces: Option<Traces>,
@@ -47,6 +49,7 @@ impl SiteFile {
         let probes = root.optional::<Tables<ProbeTable>>("probe", findings);
         let freezes = root.optional::<Tables<Freeze>>("freeze", findings);
         let notifies = root.optional::<Tables<NotifyTable>>("notify", findings);
+        let hooks = root.optional::<Tables<HookTable>>("hook", findings);
         let api = root.optional("api", findings);
         let channels = root.optional("channel", findings);
         let traces = root.optional("traces", findings);
@@ -61,6 +64,7 @@ impl SiteFile {
             probes: probes.map(|probes| probes.0).unwrap_or_default(),
             freezes: freezes.map(|freezes| freezes.0).unwrap_or_default(),
             notifies: notifies.map(|notifies| notifies.0).unwrap_or_default(),
+            hooks: hooks.map(|hooks| hooks.0).unwrap_or_default(),
             api,
             channels: channels.unwrap_or_default(),
             traces,

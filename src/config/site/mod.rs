@@ -7,6 +7,7 @@ pub(crate) mod env_file;
 mod file;
 pub(crate) mod fleet;
 mod freeze;
+pub(crate) mod hook;
 mod keyfile;
 pub(crate) mod notify;
 pub(crate) mod probe;

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::super::diagnostic::{Diagnostic, Findings};
 use super::reader::Table;
 use super::units::{parse_bytes, parse_duration, parse_share};
-use crate::model::id::{Channel, FleetName, HostName, ProjectName, SiteName};
+use crate::model::id::{Channel, FleetName, HookName, HostName, ProjectName, SiteName};
 use crate::model::rrset::RecordName;
 
 /// A value with its place and its full name, `[dns].server`.
@@ -285,6 +285,7 @@ macro_rules! from_name {
 from_name! {
     FleetName: "a fleet's name",
     SiteName: "a site's name",
+    HookName: "a hook's name",
     HostName: "a host's name",
     ProjectName: "a project's name",
     Channel: "a channel: an image tag",

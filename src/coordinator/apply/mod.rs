@@ -181,6 +181,24 @@ impl Applying<'_> {
             } => {
                 self.visit(site, |visit, _| visit.evidence_taken(host));
             }
+            Event::HookAsked { site, hook } => {
+                self.visit(site, |visit, turn| visit.hook_asked(turn, hook));
+            }
+            Event::HookDeferred {
+                site,
+                hook: _,
+                why,
+                until,
+            } => {
+                self.visit(site, |visit, turn| visit.hook_deferred(turn, why, *until));
+            }
+            Event::HookEnded {
+                site,
+                hook,
+                problem: _,
+            } => {
+                self.visit(site, |visit, _| visit.hook_ended(hook));
+            }
             Event::BeforeBegun { site } => self.visit(site, Visit::before_begun),
             Event::BeforeEnded { site, problem } => {
                 self.visit(site, |visit, _| visit.before_ended(problem.as_ref()));

@@ -393,6 +393,8 @@ impl Applying<'_> {
             drained: None,
             is_touched: self.state.is_dirty(site),
             is_before_done: false,
+            hook: None,
+            heard: BTreeSet::new(),
             measure: self.state.mint(),
             scale_from: scale.clone(),
             out_since: None,

@@ -17,7 +17,7 @@ pub use windows::{Course, Outline, outline};
 
 use super::outcome::Problem;
 use super::safety::{Feet, own_feet};
-use crate::model::fleet::Fleet;
+use crate::model::fleet::{Fleet, Host};
 use crate::model::hours::Window;
 use crate::model::id::{Channel, Epoch, HostName, PlaybookName, RotationId, SiteName};
 use crate::model::image::{Digest, ImageRef, Pins};
@@ -249,6 +249,15 @@ impl Plan {
     /// Every site, in order.
     pub fn sites(&self) -> impl Iterator<Item = &SiteName> {
         self.waves.iter().flatten()
+    }
+
+    /// The pinned digests of what a site runs.
+    pub fn pins_of(&self, fleet: &Fleet, site: &SiteName) -> Pins {
+        let site = fleet.sites.get(site).into_iter();
+        let images = site.flat_map(|site| &site.hosts).flat_map(Host::images);
+        let pinned =
+            images.filter_map(|image| self.pins.get(&image).map(|digest| (image, digest.clone())));
+        pinned.collect()
     }
 
     /// The pinned digest of each image, by the channel of the sites that run it.

@@ -15,9 +15,11 @@ pub use host::HostWork;
 pub use lane::{Flight, Lane};
 pub use rotation::{Ending, Pause, Rotation, WindowWait};
 pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait, Trial};
-pub use visit::{EvidenceWork, Visit};
+pub use visit::{AskedHook, EvidenceWork, HookTurn, Visit};
 
 use super::guards::Guard;
+use super::safety::{self, Presence};
+use crate::model::fleet::Fleet;
 use crate::model::id::{Epoch, Nonce, SiteName, Token};
 use crate::model::image::Pins;
 use crate::model::marker::Marker;
@@ -87,6 +89,16 @@ impl State {
             Hold::Held { epoch, nonce, .. } => Some((*epoch, nonce)),
             Hold::None => None,
         }
+    }
+
+    /// The sites that stood in DNS when it was last seen, but for `site`.
+    pub(crate) fn peers(&self, fleet: &Fleet, site: Option<&SiteName>) -> BTreeSet<SiteName> {
+        let view = self.view.as_ref();
+        let is_in = |other: &&SiteName| {
+            let presence = view.map(|view| safety::presence(fleet, view, other));
+            Some(*other) != site && presence.is_some_and(|presence| presence != Presence::None)
+        };
+        fleet.sites.keys().filter(is_in).cloned().collect()
     }
 
     /// Whether the last marker calls `site` dirty.

@@ -107,6 +107,14 @@ impl Rotation {
         wave.filter(|site| !self.ended.contains_key(*site) && !self.visits.contains_key(*site))
     }
 
+    /// The site whose visit follows, in whichever wave; none once the rotation is ending.
+    pub fn next_site(&self) -> Option<&SiteName> {
+        let is_left =
+            |site: &&SiteName| !self.ended.contains_key(*site) && !self.visits.contains_key(*site);
+        let mut sites = self.plan.sites().filter(|_| !self.is_ending());
+        sites.find(is_left)
+    }
+
     /// The sites that wait for a person to try them by hand.
     pub fn on_trial(&self) -> impl Iterator<Item = &SiteName> {
         let visits = self.visits.values();

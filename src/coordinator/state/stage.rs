@@ -9,6 +9,7 @@ use crate::coordinator::effect::Made;
 use crate::coordinator::event::VisitEnd;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
+use crate::model::hook::Gate;
 use crate::model::id::{ContainerId, HostName, SiteName, Token};
 use crate::model::inventory::Inventory;
 use crate::model::time::Mono;
@@ -185,6 +186,19 @@ pub enum TrafficWait {
 }
 
 impl Stage {
+    /// The gate before whatever follows this stage.
+    pub fn gate(&self) -> Option<Gate> {
+        if let Stage::Readying = self {
+            Some(Gate::BeforeWithdraw)
+        } else if let Stage::Drained = self {
+            Some(Gate::BeforeRecreate)
+        } else if let Stage::Soaking { .. } = self {
+            Some(Gate::AfterRestore)
+        } else {
+            None
+        }
+    }
+
     /// Whether the site has left DNS and is on its way to its last look.
     pub fn is_emptying(&self) -> bool {
         match self {

@@ -9,7 +9,8 @@ use crate::coordinator::event::{DrainReason, VisitKind};
 use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
 use crate::coordinator::plan::Plan;
-use crate::model::id::{ContainerId, HostName, SiteName, Token};
+use crate::model::hook::Gate;
+use crate::model::id::{ContainerId, HookName, HostName, SiteName, Token};
 use crate::model::rrset::RecordName;
 use crate::model::time::{Mono, Ttl};
 
@@ -53,6 +54,10 @@ pub struct Visit {
     /// The marker calls it dirty: something of it may have been stopped.
     pub is_touched: bool,
     pub is_before_done: bool,
+    /// The hook whose word is awaited; it counts while the visit stands at its gate.
+    pub hook: Option<AskedHook>,
+    /// Hooks that were heard: they agreed, or were passed over.
+    pub heard: BTreeSet<HookName>,
     pub measure: Token,
     /// Running containers of each `PROJECT/SERVICE`, kept ones apart, before any was stopped.
     pub scale_from: BTreeMap<String, u32>,
@@ -72,6 +77,25 @@ pub enum EvidenceWork {
         until: Wait,
     },
     Over,
+}
+
+/// A hook that was asked at a gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AskedHook {
+    pub hook: HookName,
+    pub gate: Gate,
+    /// When it was asked first.
+    pub since: Mono,
+    pub turn: HookTurn,
+}
+
+/// Who is to do something next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HookTurn {
+    /// The hook: its answer is awaited.
+    Theirs(Token),
+    /// It said *not yet*, and is asked again then.
+    Later { wait: Wait, why: String },
 }
 
 impl Visit {

@@ -5,6 +5,7 @@ mod by_hand;
 mod driving;
 mod emptying;
 mod ending;
+mod hooks;
 mod kept;
 mod marker;
 mod recreating;

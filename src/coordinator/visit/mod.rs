@@ -3,6 +3,7 @@
 mod answers;
 mod emptying;
 mod failing;
+mod gate;
 mod hosts;
 mod leaving;
 mod outset;

@@ -56,6 +56,9 @@ impl Visit {
         self.is_touched = turn.state.is_dirty(&self.site);
         self.drained = None;
         self.looks_behind = 0;
+        // Who agreed to what the former life was about to do is asked again.
+        self.hook = None;
+        self.heard.clear();
         self.measure = turn.mint();
         self.recreate_since = self.recreate_since.map(|_| turn.now.mono);
         self.evidence = if self.is_touched {

@@ -11,6 +11,7 @@ use crate::coordinator::plan::Plan;
 use crate::coordinator::state::{
     HostWork, LastInventory, Look, Rotation, Stage, State, TrafficWait, Visit,
 };
+use crate::model::hook::Gate;
 use crate::model::id::{ContainerId, HostName, SiteName};
 use crate::model::inventory::Inventory;
 use crate::model::time::Now;
@@ -61,9 +62,7 @@ pub(crate) fn advance(story: &Story<'_>) -> Vec<Event> {
             time,
             traffic: TrafficWait::Seen { .. },
             ..
-        } if time.is_over => {
-            vec![Event::Soaked { site }]
-        }
+        } if time.is_over => story.pass(Gate::AfterRestore, false, Event::Soaked { site }),
         Stage::Pruning { hosts } if hosts.is_empty() => vec![story.visited()],
         Stage::Discarding {
             hosts,
@@ -124,7 +123,11 @@ impl Story<'_> {
         }
         match self.unready() {
             Some(problem) => vec![self.not_ready(&problem)],
-            None => vec![Event::Ready { site: self.site() }],
+            None => {
+                let is_held = self.rotation.is_held(&self.visit.site);
+                let ready = Event::Ready { site: self.site() };
+                self.pass(Gate::BeforeWithdraw, is_held, ready)
+            }
         }
     }
 
@@ -147,7 +150,8 @@ impl Story<'_> {
             VisitKind::WithdrawOnly => vec![self.withdraw(failing)],
             VisitKind::Rebuild => {
                 let is_ready = self.visit.hosts.values().all(HostWork::is_settled);
-                if failing.contains_key(&self.visit.site) || is_ready {
+                let may_leave = is_ready && self.is_open(Gate::BeforeWithdraw);
+                if failing.contains_key(&self.visit.site) || may_leave {
                     vec![self.withdraw(failing)]
                 } else {
                     vec![Event::ReadyFirst { site: self.site() }]
@@ -214,14 +218,20 @@ impl Story<'_> {
         if is_held && !visit.is_touched {
             return Vec::new();
         }
+        if visit.is_touched {
+            return vec![if Guard::StartsAfterWrite.stands() {
+                Event::LastLookBegun { site }
+            } else {
+                Event::StartBegun { site, level: 0 }
+            }];
+        }
         let has_before = self.ctx.playbook.recreate.before.is_some();
-        if has_before && !visit.is_before_done && !visit.is_touched {
-            return vec![Event::BeforeBegun { site }];
-        }
-        if visit.is_touched && !Guard::StartsAfterWrite.stands() {
-            return vec![Event::StartBegun { site, level: 0 }];
-        }
-        vec![Event::LastLookBegun { site }]
+        let next = if has_before && !visit.is_before_done {
+            Event::BeforeBegun { site }
+        } else {
+            Event::LastLookBegun { site }
+        };
+        self.pass(Gate::BeforeRecreate, false, next)
     }
 
     /// Stops the projects level by level, in reverse; each list of ids is on disk before any of

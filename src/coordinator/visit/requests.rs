@@ -4,15 +4,18 @@ use std::net::IpAddr;
 
 use crate::coordinator::awaited::Awaited;
 use crate::coordinator::context::Context;
-use crate::coordinator::effect::{EngineRequest, Follow, Preparation, ProbeManner, Request};
+use crate::coordinator::effect::{
+    EngineRequest, Follow, HookCall, Preparation, ProbeManner, Request,
+};
 use crate::coordinator::event::VisitKind;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::retry;
 use crate::coordinator::state::{
-    EvidenceWork, HostWork, LastInventory, Quietness, Rotation, Stage, State, TrafficWait, Visit,
-    Wait,
+    EvidenceWork, HookTurn, HostWork, LastInventory, Quietness, Rotation, Stage, State,
+    TrafficWait, Visit, Wait,
 };
 use crate::model::fleet::Host;
+use crate::model::hook::{Gate, Occasion};
 use crate::model::id::{ContainerId, Epoch, HostName, Nonce, SiteName, Token};
 use crate::model::image::{Digest, Pins};
 use crate::model::inventory::Inventory;
@@ -39,6 +42,7 @@ impl Asks<'_> {
             self.add_host_work(awaited, host, work);
         }
         self.add_evidence(awaited);
+        self.add_hook(awaited);
         self.add_stage(awaited);
     }
 
@@ -106,6 +110,42 @@ impl Asks<'_> {
             }
         }
         awaited.add_wait(until);
+    }
+
+    fn add_hook(&self, awaited: &mut Awaited<'_>) {
+        let Some(asked) = self.visit.asked_at_gate() else {
+            return;
+        };
+        match &asked.turn {
+            HookTurn::Later { wait, .. } => awaited.add_wait(wait),
+            HookTurn::Theirs(token) => {
+                let mut hooks = self.ctx.fleet.hooks.iter();
+                if let Some(hook) = hooks.find(|hook| hook.name == asked.hook) {
+                    awaited.add(*token, || {
+                        Request::CallHook(Box::new(HookCall {
+                            hook: hook.clone(),
+                            occasion: self.occasion(asked.gate),
+                        }))
+                    });
+                }
+            }
+        }
+    }
+
+    fn occasion(&self, gate: Gate) -> Occasion {
+        let (site, plan) = (self.site(), self.plan());
+        Occasion {
+            fleet: self.ctx.fleet.name.clone(),
+            rotation: plan.id.clone(),
+            step: gate.as_str(),
+            digests: plan.pins_of(self.ctx.fleet, &site),
+            actor: plan.actor.clone(),
+            reason: plan.reason.clone(),
+            next_site: self.rotation.next_site().cloned(),
+            peers: self.state.peers(self.ctx.fleet, Some(&site)),
+            site: Some(site),
+            end: None,
+        }
     }
 
     fn add_stage(&self, awaited: &mut Awaited<'_>) {

@@ -6,9 +6,7 @@ use super::Turn;
 use crate::coordinator::event::VisitEnd;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::{HostWork, Look, Stage, TrafficWait, Visit};
-use crate::model::fleet::Host;
 use crate::model::id::HostName;
-use crate::model::image::Pins;
 
 impl Visit {
     pub(crate) fn verified(&mut self) {
@@ -55,7 +53,7 @@ impl Visit {
     /// What it runs is its way back from now on; what it passed on before may go.
     pub(crate) fn soaked(&mut self, turn: &mut Turn<'_>) {
         if self.recreates() {
-            let passed = self.pins(turn);
+            let passed = turn.plan.pins_of(turn.ctx.fleet, &self.site);
             Arc::make_mut(&mut turn.state.last_good).insert(self.site.clone(), passed);
         }
         let made = self
@@ -113,19 +111,5 @@ impl Visit {
                 | HostWork::Unready { .. } => {}
             }
         }
-    }
-
-    /// The pins of the site's own images.
-    fn pins(&self, turn: &Turn<'_>) -> Pins {
-        let site = turn.ctx.fleet.sites.get(&self.site);
-        let images = site
-            .into_iter()
-            .flat_map(|site| &site.hosts)
-            .flat_map(Host::images);
-        let pinned = images.filter_map(|image| {
-            let digest = turn.plan.pins.get(&image)?.clone();
-            Some((image, digest))
-        });
-        pinned.collect()
     }
 }

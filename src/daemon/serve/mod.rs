@@ -182,6 +182,7 @@ impl Server {
         }
         self.supervisor.is_stopping();
         self.messenger.end().await;
+        self.session.last_words().await;
         self.tracer.end().await;
         result
     }

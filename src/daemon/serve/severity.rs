@@ -27,6 +27,7 @@ pub(super) fn severity(public: &Public, at: Timestamp) -> Option<Severity> {
         | Public::PutBack { .. }
         | Public::Retrying { .. }
         | Public::KeptDrifted { .. }
+        | Public::HookFailed { .. }
         | Public::TakenOver { .. }
         | Public::RotationPaused { .. }
         | Public::RotationAborted { .. }

@@ -391,6 +391,7 @@ fn is_write(effect: &Effect) -> bool {
         | Request::JudgeTraffic { .. }
         | Request::AwaitTraffic { .. }
         | Request::RunBefore { .. }
+        | Request::CallHook(_)
         | Request::Sleep { .. } => false,
     }
 }
@@ -415,6 +416,7 @@ fn is_private(effect: &Effect) -> bool {
         | Request::JudgeTraffic { .. }
         | Request::AwaitTraffic { .. }
         | Request::RunBefore { .. }
+        | Request::CallHook(_)
         | Request::Sleep { .. } => true,
         Request::ReadPrimary
         | Request::Update(_)

@@ -8,6 +8,7 @@ use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::Mode;
 use crate::coordinator::retry;
 use crate::coordinator::state::{HostWork, Stage};
+use crate::model::hook::Gate;
 use crate::model::id::SiteName;
 use crate::model::inventory::Role;
 use crate::model::marker::Marker;
@@ -53,6 +54,11 @@ const DECIDED: &[Invariant<OnDecision>] = &[
         name: "ready first",
         reason: "a healthy site leaves only when its new containers are made",
         ask: ready_first,
+    },
+    Invariant {
+        name: "gates hold",
+        reason: "whoever is asked before a site leaves, or is destroyed, has agreed to it",
+        ask: gates_hold,
     },
     Invariant {
         name: "ending takes nothing out",
@@ -243,6 +249,31 @@ fn ready_first(_: &World, decided: &Decided<'_>) -> Option<String> {
         let is_ready = visit.hosts.values().all(HostWork::is_settled);
         let must = visit.kind == VisitKind::InService;
         (must && !is_ready).then(|| format!("{site} leaves unready"))
+    })
+}
+
+/// A site that fails its probes leaves at once, and nobody is asked.
+fn gates_hold(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let rotation = decided.machine.state().running()?;
+    decided.events.iter().find_map(|event| {
+        let (site, gate) = if let Event::WithdrawBegun {
+            site,
+            is_sick: false,
+            ..
+        } = event
+        {
+            let visit = rotation.visits.get(site)?;
+            let is_asked = matches!(visit.stage, Stage::Withdrawing) && visit.can_go_back();
+            (is_asked.then_some(site)?, Gate::BeforeWithdraw)
+        } else if let Event::LastLookBegun { site } = event {
+            let is_asked = !rotation.visits.get(site)?.is_touched;
+            (is_asked.then_some(site)?, Gate::BeforeRecreate)
+        } else {
+            return None;
+        };
+        let of = (&rotation.plan_of(site).id, site);
+        let hook = world.ghosts.objects(&world.fleet, of, gate)?;
+        Some(format!("{site} goes on, and hook {hook} has not agreed"))
     })
 }
 

@@ -12,7 +12,7 @@ use crate::model::rrset::ZoneChange;
 use crate::model::time::{Ttl, span};
 use crate::sim::faults::Fault;
 use crate::sim::trace::{What, Who};
-use crate::sim::world::{Later, Torn, digest};
+use crate::sim::world::{HooksSay, Later, Torn, digest};
 
 /// What chance drew for a fault: whom it hits, and for how long (in milliseconds).
 struct Drawn {
@@ -99,6 +99,7 @@ impl Night {
                 let off = "traffic comes back";
                 self.turns(fault, is_on, "no traffic comes back to restored sites", off);
             }
+            Fault::Hooks => self.hooks_object(),
             Fault::Kills
             | Fault::TornDecisions
             | Fault::TakeOvers
@@ -119,6 +120,16 @@ impl Night {
             | Fault::Pauses
             | Fault::Trials => self.people_act(fault, drawn),
         }
+    }
+
+    fn hooks_object(&mut self) {
+        let (say, words) = match self.chance.below(3) {
+            0 => (HooksSay::NotYet, "hooks say not yet from now on"),
+            1 => (HooksSay::No, "hooks fail from now on"),
+            _ => (HooksSay::Yes, "hooks agree from now on"),
+        };
+        self.crew.world.faults.hooks = say;
+        self.notes(Fault::Hooks, words.to_owned());
     }
 
     #[expect(

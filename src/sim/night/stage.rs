@@ -1,7 +1,9 @@
 //! What a night is played with: the fleet, its playbook, what may go wrong, and how long it may take.
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::model::fleet::Fleet;
+use crate::model::hook::{Call, Gate, Hook, HookFailure, On, Terms};
 use crate::model::hours::QuietHours;
 use crate::model::id::HostName;
 use crate::model::playbook::{Playbook, Preflight, StillBusy};
@@ -82,7 +84,8 @@ impl Stage {
     fn can_happen(&self, fault: Fault) -> bool {
         let is_measured = self.fleet.measures_traffic || !fault.is_about_traffic();
         let is_tried = self.playbook.verify.hold || fault != Fault::Trials;
-        is_measured && is_tried
+        let is_asked = !self.fleet.hooks.is_empty() || fault != Fault::Hooks;
+        is_measured && is_tried && is_asked
     }
 
     pub(super) fn bounds(&self) -> Bounds {
@@ -99,8 +102,13 @@ impl Stage {
         let before = self.playbook.recreate.before.as_ref();
         let before = before.map_or(0, |before| millis(before.within));
         let soak = &self.playbook.soak;
+        let gates = self.fleet.hooks.iter().map(|hook| match hook.on {
+            On::Gate(_, terms) => millis(terms.defer_at_most + hook.within),
+            On::Cue(_) => 0,
+        });
+        let asked = before + gates.sum::<u64>();
         let waits = [drain.at_most, soak.for_at_least, soak.traffic_within];
-        let visit = waits.into_iter().map(millis).sum::<u64>() + before + 300_000;
+        let visit = waits.into_iter().map(millis).sum::<u64>() + asked + 300_000;
         // A busy drain looks every ten seconds.
         let looks = sites * 4 * visit / 10_000;
         // A day may pass until quiet hours come, and the marker is refreshed all the time.
@@ -144,11 +152,40 @@ pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
         quieten(&mut fleet, &mut chance);
     }
     playbook.verify.hold = chance.one_in(8);
+    if chance.one_in(8) {
+        fleet.hooks = hooks(&mut chance);
+    }
     Stage {
         fleet,
         playbook,
         faults,
     }
+}
+
+/// Somebody to ask at some of the gates, who may halt a rotation or not.
+fn hooks(chance: &mut Chance) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    for (gate, name) in Gate::ALL.into_iter().zip(["leaving", "emptied", "back"]) {
+        let terms = Terms {
+            failure: if chance.one_in(2) {
+                HookFailure::Halt
+            } else {
+                HookFailure::GoOn
+            },
+            defer_at_most: Duration::from_secs(60 * chance.below(20)),
+        };
+        if let (true, Ok(name)) = (chance.one_in(2), name.parse()) {
+            hooks.push(Hook {
+                name,
+                on: On::Gate(gate, terms),
+                call: Call::Command(Vec::new()),
+                within: Duration::from_secs(30),
+                sites: None,
+                peers: false,
+            });
+        }
+    }
+    hooks
 }
 
 /// Some sites have quiet hours, around the time at which a night begins.

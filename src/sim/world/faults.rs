@@ -3,6 +3,15 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::model::id::{HostName, SiteName};
 
+/// What hooks answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HooksSay {
+    #[default]
+    Yes,
+    NotYet,
+    No,
+}
+
 /// The switches of a world. All off: everything obeys.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -49,6 +58,7 @@ pub(crate) struct Faults {
     pub(crate) traffic_unknown: bool,
     pub(crate) no_traffic: bool,
     pub(crate) before_fails: bool,
+    pub(crate) hooks: HooksSay,
     pub(crate) evidence_hangs: bool,
     pub(crate) prune_fails: bool,
 }

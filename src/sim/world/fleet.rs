@@ -52,6 +52,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
         measures_traffic: true,
         freezes: Vec::new(),
         notifies: Vec::new(),
+        hooks: Vec::new(),
         traces: None,
         api: None,
         on_push: BTreeMap::new(),

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::ttl_ms;
-use crate::coordinator::effect::ProbeManner;
+use crate::coordinator::effect::{HookCall, ProbeManner};
 use crate::coordinator::event::Event;
+use crate::coordinator::outcome::HookAnswer;
 use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
-use crate::model::id::{Epoch, HolderId, Nonce, RotationId, SiteName};
+use crate::model::hook::{Gate, HookFailure, On};
+use crate::model::id::{Epoch, HolderId, HookName, Nonce, RotationId, SiteName};
 use crate::model::marker::Marker;
 use crate::model::rrset::{RrKey, ZoneView};
 
@@ -58,6 +60,8 @@ pub(crate) struct Ghosts {
     pub(crate) ended_by_word: BTreeSet<RotationId>,
     /// Sites that were said to have broken in service, and the epoch of whoever was told.
     pub(crate) broken: BTreeMap<SiteName, Epoch>,
+    /// Hooks that have agreed in a rotation to what is done to a site, or need not.
+    hooked: BTreeSet<(RotationId, SiteName, HookName)>,
     /// The epoch of whoever's request is being carried out.
     pub(crate) acting: Epoch,
 }
@@ -73,6 +77,35 @@ impl Ghosts {
             records: records.collect(),
             ..Ghosts::default()
         }
+    }
+
+    pub(crate) fn hook_said(&mut self, call: &HookCall, answer: &HookAnswer) {
+        let HookCall { hook, occasion } = call;
+        let may_object = match hook.on {
+            On::Gate(_, terms) => terms.failure == HookFailure::Halt,
+            On::Cue(_) => false,
+        };
+        if let Some(site) = &occasion.site
+            && (*answer == HookAnswer::Agreed || !may_object)
+        {
+            let (rotation, hook) = (occasion.rotation.clone(), hook.name.clone());
+            self.hooked.insert((rotation, site.clone(), hook));
+        }
+    }
+
+    /// The first hook of a gate that has not agreed to what is done to a site, and must.
+    pub(crate) fn objects<'f>(
+        &self,
+        fleet: &'f Fleet,
+        (rotation, site): (&RotationId, &SiteName),
+        gate: Gate,
+    ) -> Option<&'f HookName> {
+        let agreed = |hook: &HookName| {
+            let agreed = (rotation.clone(), site.clone(), hook.clone());
+            self.hooked.contains(&agreed)
+        };
+        let mut names = fleet.gate(gate, site).map(|hook| &hook.name);
+        names.find(|name| !agreed(name))
     }
 
     /// Whether a view holds any address of the site.

@@ -52,6 +52,7 @@ impl World {
                 | Request::JudgeTraffic { .. }
                 | Request::AwaitTraffic { .. }
                 | Request::RunBefore { .. }
+                | Request::CallHook(_)
                 | Request::Sleep { .. } => {}
             }
         }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub(crate) use faults::Faults;
+pub(crate) use faults::{Faults, HooksSay};
 pub(crate) use fleet::{fleet_of, playbook};
 pub(crate) use ghosts::Ghosts;
 pub(crate) use late::Later;
@@ -23,11 +23,11 @@ pub(crate) use pace::Pace;
 use super::invariants::{self, Violation};
 use super::trace::{Decided, Entry, Seat, What, Who};
 use super::zone;
-use crate::coordinator::effect::{Effect, ProbeManner, Request};
+use crate::coordinator::effect::{Effect, HookCall, ProbeManner, Request};
 use crate::coordinator::event::Event;
 use crate::coordinator::input::Input;
 use crate::coordinator::machine::{Coordinator, Rejection};
-use crate::coordinator::outcome::{Outcome, ProbeOutcome, Problem, TrafficOutcome};
+use crate::coordinator::outcome::{HookAnswer, Outcome, ProbeOutcome, Problem, TrafficOutcome};
 use crate::coordinator::plan::Survey;
 use crate::coordinator::safety::Feet;
 use crate::coordinator::state::State;
@@ -371,9 +371,24 @@ impl World {
                 Outcome::Before(Err(problem("before: exit 1")))
             }
             Request::RunBefore { .. } => Outcome::Before(Ok(())),
+            Request::CallHook(call) => Outcome::Hook(self.hook(call)),
             Request::Sleep { .. } => Outcome::Woke,
             Request::ResolveImages { .. } | Request::Measure { .. } => return None,
         })
+    }
+
+    /// What a hook says.
+    fn hook(&mut self, call: &HookCall) -> HookAnswer {
+        let answer = match self.faults.hooks {
+            HooksSay::Yes => HookAnswer::Agreed,
+            HooksSay::NotYet => HookAnswer::NotYet {
+                why: "not now".to_owned(),
+                after: None,
+            },
+            HooksSay::No => HookAnswer::Failed(problem("hook: exit 1")),
+        };
+        self.ghosts.hook_said(call, &answer);
+        answer
     }
 
     /// Whether users are still seen at a site: honest ones, and those whose resolver keeps an

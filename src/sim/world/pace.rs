@@ -77,7 +77,8 @@ impl World {
             | Request::Engine { .. }
             | Request::Probe { .. }
             | Request::JudgeTraffic { .. }
-            | Request::RunBefore { .. } => Some(5),
+            | Request::RunBefore { .. }
+            | Request::CallHook(_) => Some(5),
         }
     }
 }
@@ -97,6 +98,7 @@ fn is_watch(request: &Request) -> bool {
         | Request::JudgeTraffic { .. }
         | Request::AwaitTraffic { .. }
         | Request::RunBefore { .. }
+        | Request::CallHook(_)
         | Request::Sleep { .. } => false,
     }
 }

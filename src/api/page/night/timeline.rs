@@ -150,6 +150,7 @@ impl Row {
             | Public::ImagesPulled { .. }
             | Public::KeptDrifted { .. }
             | Public::WithdrawRefused { .. }
+            | Public::HookFailed { .. }
             | Public::Waiting { .. }
             | Public::TagMoved { .. }
             | Public::TakenOver { .. }

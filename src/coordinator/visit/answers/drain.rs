@@ -38,7 +38,8 @@ impl Story<'_> {
             | Outcome::Images { .. }
             | Outcome::Engine(_)
             | Outcome::Probe(_)
-            | Outcome::Before(_) => Vec::new(),
+            | Outcome::Before(_)
+            | Outcome::Hook(_) => Vec::new(),
         }
     }
 

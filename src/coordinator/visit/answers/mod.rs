@@ -20,6 +20,9 @@ pub(crate) fn react(story: &Story<'_>, token: Token, outcome: &Outcome) -> Vec<E
     if let Some(events) = story.on_evidence(token, outcome) {
         return events;
     }
+    if let Some(events) = story.on_hook(token, outcome) {
+        return events;
+    }
     story.on_stage(token, outcome)
 }
 

@@ -32,6 +32,7 @@ impl Story<'_> {
             | Outcome::Probe(_)
             | Outcome::Traffic(_)
             | Outcome::Before(_)
+            | Outcome::Hook(_)
             | Outcome::Woke => return Vec::new(),
         };
         let followed = Event::Followed {

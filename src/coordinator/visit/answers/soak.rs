@@ -52,7 +52,8 @@ impl Story<'_> {
             | Outcome::Followed { .. }
             | Outcome::Behind { .. }
             | Outcome::Images { .. }
-            | Outcome::Before(_) => Vec::new(),
+            | Outcome::Before(_)
+            | Outcome::Hook(_) => Vec::new(),
         }
     }
 
