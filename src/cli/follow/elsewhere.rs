@@ -50,6 +50,11 @@ pub(crate) struct Elsewhere<'a> {
     asked: Timestamp,
     heard: u64,
     has_begun: bool,
+    /// The rotation was begun for this wish, which is done when that has ended: whoever asks next is
+    /// not told that it still runs.
+    is_its_own: bool,
+    /// How the visit that was asked for ended.
+    visited: Option<Exit>,
     /// What the visits so far make of the exit code.
     so_far: Exit,
     has_changed: bool,
@@ -70,6 +75,8 @@ impl<'a> Elsewhere<'a> {
             asked: desk.clock.now().wall,
             heard: 0,
             has_begun: false,
+            is_its_own: false,
+            visited: None,
             so_far: Exit::Done,
             has_changed: false,
         }
@@ -99,6 +106,9 @@ impl<'a> Elsewhere<'a> {
                 .progress(&taken(&self.what, &self.until, status));
         }
         let rotation = status.and_then(|status| Some(status.rotation?.id));
+        let word = self.what.split(' ').next().unwrap_or_default();
+        let is_named_so = |id: &RotationId| id.as_str().starts_with(&format!("{word}-"));
+        self.is_its_own = rotation.as_ref().is_some_and(is_named_so);
         let exit = match (&self.until, watch) {
             (Until::Cordoned { site, cordoned }, _) => {
                 let (site, cordoned) = (site.clone(), *cordoned);
@@ -181,6 +191,9 @@ impl<'a> Elsewhere<'a> {
             Until::Cordoned { .. } | Until::Taken => None,
             Until::Rotated => self.rotated(&line.public).map(Ok),
             Until::Visited(site) | Until::Withdrawn(site) if line.public.is_end() => {
+                if let Some(exit) = self.visited {
+                    return Some(Ok(exit));
+                }
                 Some(match self.has_begun {
                     true => Ok(Exit::Attention),
                     false => Err(Failure::new(
@@ -192,17 +205,23 @@ impl<'a> Elsewhere<'a> {
             }
             Until::Visited(site) if line.site.as_ref() == Some(site) => {
                 self.has_begun = true;
-                ended(&line.public).map(Ok)
+                self.visited_so(ended(&line.public))
             }
             // It was tried by hand, and stays where it is: that is what was asked for.
             Until::Withdrawn(site) if line.site.as_ref() == Some(site) => {
                 self.has_begun = true;
                 let is_out = matches!(line.public, Public::SiteQuarantined { .. });
                 let done = is_out.then_some(Exit::Done);
-                done.or_else(|| ended(&line.public)).map(Ok)
+                self.visited_so(done.or_else(|| ended(&line.public)))
             }
             Until::Visited(_) | Until::Withdrawn(_) => None,
         }
+    }
+
+    /// How the visit ended, if it has: at once where the rotation has more to do.
+    fn visited_so(&mut self, exit: Option<Exit>) -> Option<Outcome> {
+        self.visited = self.visited.or(exit);
+        exit.filter(|_| !self.is_its_own).map(Ok)
     }
 
     /// How the rotation that was asked for ended, once it has.
