@@ -5,7 +5,7 @@ use super::context::Context;
 use super::event::{Event, PauseEnd, RotationEnd, Then, VisitEnd, VisitKind};
 use super::guards::Guard;
 use super::outcome::{EngineOutcome, Outcome, ProbeOutcome};
-use super::plan::{Mode, Plan, Turn};
+use super::plan::{Mode, Plan, Timing};
 use super::safety::{self, Presence};
 use super::state::{Ending, Hold, Lane, Pause, Rotation, State};
 use super::view::Step;
@@ -118,16 +118,16 @@ fn next_visit(state: &State, ctx: &Context<'_>, rotation: &Rotation, now: Now) -
         return Some(skipped(refusal.problem()));
     }
     // What is out serves nobody: it is brought back whatever the time.
-    let turn = if state.is_owed(site) || !Guard::WindowHolds.stands() {
-        Turn::Comes
+    let timing = if state.is_owed(site) || !Guard::WindowHolds.stands() {
+        Timing::Now
     } else {
-        plan.turn(site, now.wall)
+        plan.timing(site, now.wall)
     };
-    match turn {
-        Turn::Over(problem) => Some(skipped(problem)),
-        Turn::ComesAt(_) if rotation.window.is_some() => None,
-        Turn::ComesAt(opens) => Some(Event::WindowAwaited { opens }),
-        Turn::Comes => Some(Event::VisitStarted {
+    match timing {
+        Timing::Over(problem) => Some(skipped(problem)),
+        Timing::At(_) if rotation.window.is_some() => None,
+        Timing::At(opens) => Some(Event::WindowAwaited { opens }),
+        Timing::Now => Some(Event::VisitStarted {
             site: site.clone(),
             kind: kind_of(state, ctx, plan, site),
             scale: BTreeMap::new(),

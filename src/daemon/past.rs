@@ -16,7 +16,7 @@ use crate::config::{self, Loaded};
 use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::plan::{Plan, Turn};
+use crate::coordinator::plan::{Plan, Timing};
 use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, RotationId, SiteName};
@@ -295,7 +295,7 @@ pub(super) fn carried_over(events: &[(Event, Now)]) -> Vec<SiteName> {
         else {
             return None;
         };
-        matches!(plan.turn(site, at.wall), Turn::Over(_)).then(|| site.clone())
+        matches!(plan.timing(site, at.wall), Timing::Over(_)).then(|| site.clone())
     });
     carried.collect()
 }

@@ -2,7 +2,7 @@
 mod deadline;
 mod pins;
 mod sites;
-mod turn;
+mod timing;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use deadline::Deadline;
-pub use turn::Turn;
+pub use timing::Timing;
 pub use windows::{Course, Outline, outline};
 
 use super::outcome::Problem;

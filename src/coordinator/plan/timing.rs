@@ -1,4 +1,4 @@
-//! Whether the visit of a site whose turn it is may begin: its quiet hours, and the end of the
+//! Whether the visit of a site that is next may begin: its quiet hours, and the end of the
 //! night.
 use jiff::Timestamp;
 
@@ -9,10 +9,10 @@ use crate::model::id::SiteName;
 
 /// What the clock says of a visit that is next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
-    Comes,
+pub enum Timing {
+    Now,
     /// Its window opens then.
-    ComesAt(Timestamp),
+    At(Timestamp),
     /// It is carried over: the next run takes it.
     Over(Problem),
 }
@@ -20,20 +20,20 @@ pub enum Turn {
 impl Plan {
     /// Whether a visit of `site` may begin at `now`. One that would end too late even if it began
     /// when its window opens is not waited for.
-    pub fn turn(&self, site: &SiteName, now: Timestamp) -> Turn {
+    pub fn timing(&self, site: &SiteName, now: Timestamp) -> Timing {
         let window = self.windows.get(site);
         if let Some(window) = window.filter(|window| window.closes <= now) {
-            return Turn::Over(closed(window, site));
+            return Timing::Over(closed(window, site));
         }
         let begins = window.map_or(now, |window| window.opens.max(now));
         let deadline = self.options.deadline.as_ref();
         if let Some(problem) = deadline.and_then(|deadline| deadline.too_late(site, begins)) {
-            return Turn::Over(problem);
+            return Timing::Over(problem);
         }
         if begins > now {
-            return Turn::ComesAt(begins);
+            return Timing::At(begins);
         }
-        Turn::Comes
+        Timing::Now
     }
 }
 
