@@ -21,7 +21,8 @@ impl Reader {
     /// The structure of the tables on which something is decided. Evidence and audit are left out:
     /// one may be gigabytes, the other holds years, and on neither is anything decided.
     pub(super) fn check_structure(&self) -> Result<(), StoreError> {
-        const READ_WHOLE: [&str; 5] = ["migrations", "identity", "head", "cut", "snapshot"];
+        const READ_WHOLE: [&str; 6] =
+            ["migrations", "identity", "head", "cut", "snapshot", "moved"];
         // Their rows are found by indexes: one that left out a row would hide it unseen.
         const FOUND_BY_INDEX: [&str; 4] = ["records", "config", "ttls", "stories"];
         for table in READ_WHOLE {

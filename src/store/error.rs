@@ -29,6 +29,18 @@ pub enum StoreError {
     },
     #[error("{} is damaged: {what}", path.display())]
     Corrupt { path: PathBuf, what: String },
+    /// Where a store should be.
+    #[error("{} is a backup, not a store", path.display())]
+    IsBackup { path: PathBuf },
+    #[error("{} is no backup of cleanslate", path.display())]
+    NotABackup { path: PathBuf },
+    #[error("the backup {} is damaged: {what}", path.display())]
+    BadBackup { path: PathBuf, what: String },
+    #[error("{} is there already", path.display())]
+    Exists { path: PathBuf },
+    /// Something stands where the store of the backup `from` was to be put.
+    #[error("{} is there already, and was not made from {}", path.display(), from.display())]
+    Occupied { path: PathBuf, from: PathBuf },
     #[error("no space left to {doing} in {}", path.display())]
     Full { path: PathBuf, doing: &'static str },
     #[error("{} cannot be written: the file or its file system is read-only", path.display())]
@@ -79,6 +91,24 @@ impl StoreError {
                 "move the folder {} away and run: cleanslate recover (the marker in DNS says what is out)",
                 path.parent().unwrap_or(path).display()
             ),
+            StoreError::IsBackup { path } => format!(
+                "move {} away, and put it in place with: cleanslate serve --from FILE",
+                path.display()
+            ),
+            StoreError::NotABackup { .. } => {
+                "name another file: a backup is what `cleanslate backup FILE` wrote".to_owned()
+            }
+            StoreError::BadBackup { .. } => {
+                "copy it here once more, or use another one: nothing was put in place".to_owned()
+            }
+            StoreError::Exists { .. } => {
+                "name another file, or write over that backup with --force".to_owned()
+            }
+            StoreError::Occupied { path, .. } => format!(
+                "leave out --from to go on with what is there; to put the backup in its place, move \
+                 {} away first",
+                path.parent().unwrap_or(path).display()
+            ),
             StoreError::Full { path, .. } => {
                 format!("free space on the file system of {}", path.display())
             }
@@ -103,6 +133,17 @@ impl StoreError {
                 )
             }
         }
+    }
+
+    /// Whether another file was meant than the one that was named: nothing is wrong with the store.
+    pub fn is_of_a_name(&self) -> bool {
+        matches!(
+            self,
+            StoreError::NotABackup { .. }
+                | StoreError::BadBackup { .. }
+                | StoreError::Exists { .. }
+                | StoreError::Occupied { .. }
+        )
     }
 
     /// Whether the same may succeed later without anybody's doing.

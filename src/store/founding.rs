@@ -43,6 +43,12 @@ fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// The same, of the folder that `file` lies in.
+pub(super) fn sync_folder_of(file: &Path) -> io::Result<()> {
+    let parent = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    sync_folder(parent.unwrap_or(Path::new(".")))
+}
+
 /// Gives a new store its identity and the origin of its journal.
 pub(super) fn introduce(
     conn: &mut Connection,
@@ -60,11 +66,7 @@ pub(super) fn introduce(
     if !is_new {
         return Ok(());
     }
-    let holder = new_holder().map_err(|why| StoreError::File {
-        doing: "draw a random id for",
-        path: path.to_owned(),
-        source: io::Error::other(why),
-    })?;
+    let holder = draw_holder(path)?;
     let origin = Point::origin(fleet);
     let tx = conn
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -83,6 +85,15 @@ pub(super) fn introduce(
         tx.execute(&text, [origin.sum]).map_err(sql)?;
     }
     tx.commit().map_err(sql)
+}
+
+/// Who a new store is in markers.
+pub(super) fn draw_holder(path: &Path) -> Result<String, StoreError> {
+    new_holder().map_err(|why| StoreError::File {
+        doing: "draw a random id for",
+        path: path.to_owned(),
+        source: io::Error::other(why),
+    })
 }
 
 /// Forty random bits as eight base32 characters.

@@ -1,6 +1,4 @@
-//! Keeping replay short and the history bounded: snapshots, pruning, and copies of the whole.
-use std::path::Path;
-
+//! Keeping replay short and the history bounded: snapshots and pruning.
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
@@ -77,33 +75,6 @@ impl Reader {
             let found = self.checked_snapshot()?;
             Ok(found.map(|(snapshot, _)| snapshot))
         })
-    }
-
-    /// Writes a copy of the whole store to `file`, which must not exist, while it may be in use.
-    ///
-    /// # Errors
-    /// [`StoreError::File`] if `file` exists, and failures to read or write.
-    pub fn backup(&self, file: &Path) -> Result<(), StoreError> {
-        use std::os::unix::fs::OpenOptionsExt;
-
-        let io = |doing| move |source| StoreError::from_io(doing, file, source);
-        // SQLite fills an empty file; made here, nobody else can read it and none is overwritten.
-        let made = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(file)
-            .map_err(io("make"))?;
-        let copied = self.conn.execute("VACUUM INTO ?1", [path_text(file)?]);
-        let copied = copied
-            .map_err(|error| StoreError::from_sql("write the backup", file, error))
-            .and_then(|_| made.sync_all().map_err(io("sync")));
-        if copied.is_err()
-            && let Err(error) = std::fs::remove_file(file)
-        {
-            tracing::warn!(file = %file.display(), %error, "half a backup stays behind");
-        }
-        copied
     }
 
     pub(super) fn checked_snapshot(&self) -> Result<Option<(Snapshot, Point)>, StoreError> {
@@ -189,19 +160,9 @@ fn snapshot_sum(point: Point, version: u16, body: &str) -> Sum {
     )
 }
 
-fn path_text(file: &Path) -> Result<&str, StoreError> {
-    file.to_str().ok_or_else(|| StoreError::File {
-        doing: "make",
-        path: file.to_owned(),
-        source: std::io::Error::other("its name must be UTF-8"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::super::fixture::{Fixture, at, fleet, occupant, record, rows};
+    use super::super::fixture::{Fixture, at, record, rows};
     use super::*;
     use crate::model::id::RotationId;
 
@@ -306,29 +267,6 @@ mod tests {
         store.conn.execute(altered, ()).unwrap();
         let refused = store.prune_history(at(9)).unwrap_err();
         assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
-    }
-
-    #[test]
-    fn a_backup_is_a_whole_store_for_its_owner_only_and_overwrites_nothing() {
-        let fixture = Fixture::new();
-        let mut store = fixture.open();
-        let records = [record(1, 1), record(1, 2)];
-        store.append(&records).unwrap();
-        let copy = tempfile::tempdir().unwrap();
-        std::fs::create_dir(copy.path().join("edge")).unwrap();
-        let file = copy.path().join("edge/journal.db");
-        // As the command does it while another process owns the store.
-        let reader = Store::open_read_only(fixture.dir.path(), &fleet()).unwrap();
-        reader.backup(&file).unwrap();
-        let mode = file.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert!(matches!(
-            reader.backup(&file).unwrap_err(),
-            StoreError::File { .. }
-        ));
-        let restored = Store::open(copy.path(), &fleet(), &occupant()).unwrap();
-        assert_eq!(restored.read(1).unwrap(), rows(&records));
-        assert_eq!(restored.holder().unwrap(), store.holder().unwrap());
     }
 
     fn night(number: u32) -> RotationId {

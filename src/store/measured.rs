@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::chain::{Sum, checksum};
 use super::error::StoreError;
@@ -70,20 +70,33 @@ impl Store {
                 last_at: at,
             },
         };
-        self.write("note a TTL", 0, |tx| {
-            tx.execute(
-                "INSERT OR REPLACE INTO ttls (record, ttl, first_at, last_at, sum)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                (
-                    &seen.record,
-                    seen.ttl.0,
-                    time_text(seen.first_at),
-                    time_text(seen.last_at),
-                    seen.sum(),
-                ),
-            )
-        })?;
-        Ok(())
+        self.write("note a TTL", 0, |tx| insert(tx, &seen))
+    }
+}
+
+impl Store {
+    /// Forgets what was seen before `since`, and takes the rest for seen at `now` for the first and
+    /// the last time: what is known of TTLs begins there.
+    ///
+    /// # Errors
+    /// Failures to write, and [`StoreError::Corrupt`] if what is remembered is damaged.
+    pub(super) fn restart_ttls(
+        &mut self,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut all = self.all_seen()?;
+        all.retain(|seen| seen.counts_until() >= since);
+        for seen in &mut all {
+            (seen.first_at, seen.last_at) = (now, now);
+        }
+        self.write("begin TTLs anew", 0, |tx| {
+            tx.execute("DELETE FROM ttls", ())?;
+            for seen in &all {
+                insert(tx, seen)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -172,6 +185,21 @@ impl Reader {
         self.check(seen.sum(), sum, &what)?;
         Ok(seen)
     }
+}
+
+fn insert(tx: &Connection, seen: &Seen) -> rusqlite::Result<()> {
+    tx.execute(
+        "INSERT OR REPLACE INTO ttls (record, ttl, first_at, last_at, sum)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            &seen.record,
+            seen.ttl.0,
+            time_text(seen.first_at),
+            time_text(seen.last_at),
+            seen.sum(),
+        ),
+    )?;
+    Ok(())
 }
 
 /// A TTL that a record was seen with.

@@ -4,6 +4,7 @@
 //! a running rotation needs to be resumed, evidence, and a few measured numbers. One process at a
 //! time owns it; others may read.
 mod audit;
+mod backup;
 mod chain;
 mod check;
 mod error;
@@ -27,6 +28,7 @@ mod damage;
 mod fixture;
 
 pub use audit::{Audited, Broken, By, Chain, Entry};
+pub use backup::{About, Arriving, Backup, Holds, Moved};
 pub use error::StoreError;
 pub use history::Snapshot;
 pub use journal::{Record, RotationSpan, Row};

@@ -43,6 +43,11 @@ impl Reader {
         Ok(reader)
     }
 
+    /// The file that is read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Who this coordinator is in markers: random, made with the store.
     ///
     /// # Errors
@@ -141,10 +146,6 @@ pub(super) fn identity_sum(fleet: &str, holder: &str) -> Sum {
 /// beside a writer; where there is no log either, nobody writes, and it may do without them.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let probe = |conn: Connection| {
-        conn.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
-        Ok(conn)
-    };
     let error = match Connection::open_with_flags(path, flags).and_then(probe) {
         Ok(conn) => return Ok(conn),
         Err(error) => StoreError::from_sql("open the journal", path, error),
@@ -154,10 +155,24 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     if !is_about_writing(&error) || Path::new(&log).exists() {
         return Err(error);
     }
-    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+    connect_unchanging(path)
+}
+
+/// Connects for reading to a file that nobody writes to: nothing is made beside it, and no log that
+/// lies there is read.
+pub(super) fn connect_unchanging(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
     Connection::open_with_flags(immutable_uri(path), flags)
         .and_then(probe)
-        .map_err(|error| StoreError::from_sql("open the journal", path, error))
+        .map_err(|error| StoreError::from_sql("open", path, error))
+}
+
+/// A connection that was opened reads nothing until it is asked something.
+fn probe(conn: Connection) -> rusqlite::Result<Connection> {
+    conn.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+    Ok(conn)
 }
 
 fn is_about_writing(error: &StoreError) -> bool {

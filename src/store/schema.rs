@@ -7,7 +7,13 @@ use super::error::StoreError;
 use super::log::PAGE;
 
 /// `clns`: tells our file from any other SQLite file.
-const APPLICATION_ID: i32 = 0x636c_6e73;
+pub(super) const APPLICATION_ID: i32 = 0x636c_6e73;
+
+/// `clnb`: tells a backup from a store, so that neither is ever taken for the other.
+pub(super) const BACKUP_ID: i32 = 0x636c_6e62;
+
+/// The tables that a backup has beside those of its store.
+pub(super) const BACKUP: &str = include_str!("schema/backup.sql");
 
 /// Steps from an empty file to the present format, in order; a step that was released is never
 /// edited. The format's number is how many were taken.
@@ -17,6 +23,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("settled", include_str!("schema/3_settled.sql")),
     ("audit", include_str!("schema/4_audit.sql")),
     ("audit_head", include_str!("schema/5_audit_head.sql")),
+    ("moved", include_str!("schema/6_moved.sql")),
 ];
 
 /// How a connection that writes is set up.
@@ -55,6 +62,16 @@ pub(super) fn prepare_reader(conn: &Connection, path: &Path) -> Result<(), Store
     }
 }
 
+/// Sets up a connection that reads a backup, and refuses a file that is none.
+pub(super) fn prepare_backup(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    batch(conn, path, ANYONE)?;
+    if application_id(conn, path)? != BACKUP_ID {
+        let path = path.to_owned();
+        return Err(StoreError::NotABackup { path });
+    }
+    steps_taken(conn, path).map(drop)
+}
+
 /// Sets up a connection that writes, and brings the file to the present format.
 pub(super) fn prepare_writer(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     batch(conn, path, ANYONE)?;
@@ -67,21 +84,34 @@ pub(super) fn prepare_writer(conn: &mut Connection, path: &Path) -> Result<(), S
 /// The file's format; 0 for a new file.
 fn version(conn: &Connection, path: &Path) -> Result<usize, StoreError> {
     let sql = |error| StoreError::from_sql("read the format", path, error);
-    let owner: i32 = conn
-        .pragma_query_value(None, "application_id", |row| row.get(0))
-        .map_err(sql)?;
+    let owner = application_id(conn, path)?;
     let objects: i64 = conn
         .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
         .map_err(sql)?;
     if owner == 0 && objects == 0 {
         return check_is_new(path).map(|()| 0);
     }
-    if owner != APPLICATION_ID {
-        return Err(StoreError::Corrupt {
+    match owner {
+        APPLICATION_ID => steps_taken(conn, path),
+        BACKUP_ID => Err(StoreError::IsBackup {
+            path: path.to_owned(),
+        }),
+        _ => Err(StoreError::Corrupt {
             path: path.to_owned(),
             what: "it is not a file of cleanslate".to_owned(),
-        });
+        }),
     }
+}
+
+/// Whose file it is, as SQLite keeps it.
+fn application_id(conn: &Connection, path: &Path) -> Result<i32, StoreError> {
+    conn.pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(|error| StoreError::from_sql("read the format", path, error))
+}
+
+/// How many steps a file of ours has taken, each of which this program knows.
+fn steps_taken(conn: &Connection, path: &Path) -> Result<usize, StoreError> {
+    let sql = |error| StoreError::from_sql("read the format", path, error);
     let steps = steps(conn).map_err(sql)?;
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     // No sum stands over these rows: each is known by its name.

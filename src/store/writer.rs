@@ -59,9 +59,18 @@ impl Store {
     pub fn open(state: &Path, fleet: &FleetName, by: &Occupant) -> Result<Store, StoreError> {
         let dir = state.join(fleet.as_str());
         make_folder(&dir)?;
-        let lock = Lock::take(&dir, by)?;
+        Store::open_in(&dir, fleet, by)
+    }
+
+    /// The same, in a folder that is there.
+    pub(super) fn open_in(
+        dir: &Path,
+        fleet: &FleetName,
+        by: &Occupant,
+    ) -> Result<Store, StoreError> {
+        let lock = Lock::take(dir, by)?;
         let path = dir.join(FILE);
-        make_file(&dir, &path)?;
+        make_file(dir, &path)?;
         log::check(&path)?;
         let mut conn = connect(&path)?;
         schema::prepare_writer(&mut conn, &path)?;
@@ -77,7 +86,7 @@ impl Store {
             audit,
             failed: None,
             log_bytes: 0,
-            reserve: Reserve::set_aside(&dir),
+            reserve: Reserve::set_aside(dir),
             _lock: lock,
         };
         store.settle()?;
@@ -103,6 +112,23 @@ impl Store {
         Err(StoreError::Full {
             path: self.reader.path.clone(),
             doing: "set aside what a rotation may need",
+        })
+    }
+
+    /// Closes it with everything in the file itself: nothing beside it belongs to it any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where somebody reads it, and failures to write.
+    pub(super) fn close_into_one_file(self) -> Result<(), StoreError> {
+        self.checkpoint("TRUNCATE")?;
+        let conn = &self.reader.conn;
+        let mode = conn.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0));
+        let mode: String = self.reader.sql("bring the log into the journal", mode)?;
+        if mode == "delete" {
+            return Ok(());
+        }
+        Err(StoreError::Busy {
+            path: self.reader.path.clone(),
         })
     }
 
