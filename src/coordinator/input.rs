@@ -11,6 +11,12 @@ use crate::model::image::{Digest, ImageRef};
 pub enum Input {
     /// A process owns the store and has replayed the journal.
     Started,
+    /// The store was made from a backup of another one: whatever ran there has gone on since, under
+    /// another holder, or was ended.
+    Moved {
+        /// Where it comes from, for people.
+        why: String,
+    },
     Command(Command),
     /// The answer to an effect. One whose token is not awaited is late, and is dropped.
     Outcome {

@@ -190,6 +190,7 @@ impl Coordinator {
     fn react(&self, input: &Input, now: Now) -> Result<Vec<Event>, Rejection> {
         match input {
             Input::Started => Ok(vec![Event::Started]),
+            Input::Moved { why } => Ok(lane::moved(&self.state, why)),
             Input::Command(command) => command::accept(&self.state, command),
             Input::Outcome { token, outcome } => Ok(self.heard(*token, outcome, now)),
             Input::TagsMoved { moved } => Ok(vec![Event::TagMoved {

@@ -6,7 +6,7 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::lane::{Proven, owed_records};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::retry;
-use crate::coordinator::safety::{Refusal, present_records};
+use crate::coordinator::safety::{Refusal, declared_records, present_records};
 use crate::coordinator::state::{Ending, Hold, Lane, Rotation, Visit};
 use crate::coordinator::visit::Turn;
 use crate::model::id::SiteName;
@@ -96,6 +96,7 @@ impl Applying<'_> {
         if *intent == Intent::Acquire && before != self.state.marker.as_ref() {
             // Others wrote since this store last did: what it knows of drains is old.
             self.state.drained.clear();
+            self.check_left_out(view);
         }
         self.state.marker = Some(marker.clone());
         self.state.view = Some(Arc::clone(view));
@@ -265,6 +266,19 @@ impl Applying<'_> {
                 is_transient: problem.is_transient,
             });
         }
+    }
+
+    /// Others may have put back what was left out here, or taken it out of the fleet.
+    fn check_left_out(&mut self, view: &ZoneView) {
+        let fleet = self.ctx.fleet;
+        self.state.left_out.retain(|site, records| {
+            let (declared, present) = (
+                declared_records(fleet, site),
+                present_records(fleet, view, site),
+            );
+            records.retain(|record| declared.contains(record) && !present.contains(record));
+            !records.is_empty()
+        });
     }
 
     /// Remembers what stays out with the hosts left out by name, and forgets what came back.

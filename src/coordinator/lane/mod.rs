@@ -6,6 +6,7 @@
 mod acquire;
 mod change;
 mod look;
+mod moved;
 mod records;
 mod settle;
 mod transitions;
@@ -18,6 +19,7 @@ use super::retry;
 use super::state::{Hold, Lane, Rotation, State};
 use crate::model::time::Now;
 
+pub(crate) use moved::moved;
 pub(crate) use records::{largest_ttl, owed_records};
 pub(crate) use transitions::Proven;
 

@@ -115,6 +115,16 @@ impl World {
         self.dead_called("holder-a")
     }
 
+    /// Somebody under a name of their own moves in with a store that was made from a backup, the copy
+    /// on `desk`; whoever sat here waits there from now on.
+    pub(crate) fn moves_in(&mut self, desk: &mut Desk) -> Coordinator {
+        self.swap(desk);
+        let mut machine = self.dead_called("holder-b");
+        let why = "from a backup".to_owned();
+        self.tells(&mut machine, &Input::Moved { why });
+        machine
+    }
+
     /// A desk whose store is a copy of this one's, as it is now.
     pub(crate) fn copied(&self) -> Desk {
         Desk {

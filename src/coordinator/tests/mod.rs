@@ -6,6 +6,7 @@ mod driving;
 mod emptying;
 mod ending;
 mod hooks;
+mod inherited;
 mod kept;
 mod marker;
 mod recreating;
