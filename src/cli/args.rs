@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
-    abort, audit, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover,
-    report, retry, rotate, schedule, serve, simulate, status, take_over, token,
+    abort, audit, backup, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild,
+    recover, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
@@ -84,6 +84,7 @@ pub(crate) enum Command {
     Pull(pull::Pull),
     TakeOver(take_over::TakeOver),
     Recover(recover::Recover),
+    Backup(backup::Backup),
     #[command(subcommand)]
     Token(token::Token),
 }
@@ -221,6 +222,7 @@ mod tests {
           pull       Pulls the images that the tags name now onto every host
           take-over  Takes the marker of another coordinator over at once
           recover    Takes over and brings back every site that the marker calls out
+          backup     Copies all that a coordinator knows into one file: to move house with, or to keep
           token      Makes, lists and revokes tokens: who may ask the coordinator over the network
 
         Options:

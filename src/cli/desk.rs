@@ -84,14 +84,19 @@ impl Desk {
     pub(crate) fn session(&self) -> Result<Session, Failure> {
         // Warnings are said once, here.
         self.load()?;
-        Ok(Session::open(Paths {
+        Ok(Session::open(self.paths())?)
+    }
+
+    /// Where things are, and who began this process.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths {
             config: self.global.config.clone(),
             state: self.state_dir(),
             options: self.options(),
             docker_config: self.docker_config(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
             by: self.by(),
-        })?)
+        }
     }
 
     /// The configuration, unless a coordinator on another machine is asked, which has its own.

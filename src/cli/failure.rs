@@ -61,6 +61,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         let exit = if error.is_transient() {
             Exit::Later
+        } else if error.is_of_a_name() {
+            Exit::Usage
         } else {
             Exit::Fault
         };

@@ -5,8 +5,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{Cli, Command};
 use super::command::{
-    abort, audit, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild, recover,
-    report, retry, rotate, schedule, serve, simulate, status, take_over, token,
+    abort, audit, backup, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild,
+    recover, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -73,6 +73,7 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Pull(args) => Box::pin(pull::run(desk, &args)).await,
         Command::TakeOver(args) => Box::pin(take_over::run(desk, &args)).await,
         Command::Recover(args) => Box::pin(recover::run(desk, &args)).await,
+        Command::Backup(args) => backup::run(desk, &args),
         Command::Token(args) => token::run(desk, &args),
     }
 }
@@ -117,6 +118,7 @@ fn is_for_coordinators(command: &Command) -> bool {
         | Command::Audit(_)
         | Command::Schedule(_)
         | Command::Pull(_)
+        | Command::Backup(_)
         | Command::Token(_) => false,
     }
 }

@@ -105,18 +105,30 @@ impl Past {
 
     /// Tells every fact with the states around it; the state after the last.
     pub fn retell(&self, mut tell: impl FnMut(&Fleet, &Event, &State, &State, Timestamp)) -> State {
-        let Some(playbook) = self.playbook.clone() else {
+        let Some(mut machine) = self.machine_before() else {
             return self.base.clone();
         };
-        let (fleet, holder) = (self.fleet.clone(), self.holder.clone());
-        let mut machine = Coordinator::new(fleet, playbook, holder, Ttl(0));
-        machine.remember(self.base.clone());
         for (event, at) in &self.events {
             let before = machine.state().clone();
             machine.replay([(event.clone(), *at)]);
             tell(&self.fleet, event, &before, machine.state(), at.wall);
         }
         machine.state().clone()
+    }
+
+    /// The machine as it was before the first of the facts.
+    fn machine_before(&self) -> Option<Coordinator> {
+        let (fleet, holder) = (self.fleet.clone(), self.holder.clone());
+        let mut machine = Coordinator::new(fleet, self.playbook.clone()?, holder, Ttl(0));
+        machine.remember(self.base.clone());
+        Some(machine)
+    }
+
+    /// The machine as the last fact left it; `None`: there is not one playbook.
+    pub(super) fn machine(&self) -> Option<Coordinator> {
+        let mut machine = self.machine_before()?;
+        machine.replay(self.events.iter().cloned());
+        Some(machine)
     }
 
     /// The state after the last fact.

@@ -1,6 +1,7 @@
 //! The kinds of records, each with its fields.
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -55,6 +56,16 @@ pub enum What {
         files: BTreeMap<String, String>,
     },
     Stopped {},
+    /// The store was made from a backup of another holder's, and has a holder of its own from here
+    /// on. `rotation`: what had not ended there.
+    StoreMoved {
+        backup: String,
+        made: Timestamp,
+        from: HolderId,
+        holder: HolderId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rotation: Option<RotationId>,
+    },
     /// Files of the configuration that are others now, by path, with their SHA-256.
     Reloaded {
         files: BTreeMap<String, Changed<Option<String>>>,

@@ -57,6 +57,19 @@ fn told(what: &What) -> String {
             format!("started: {command} ({version}, holder {holder}, epoch {epoch}, {files} read)")
         }
         What::Stopped {} => "stopped".to_owned(),
+        What::StoreMoved {
+            made,
+            from,
+            holder,
+            rotation,
+            ..
+        } => {
+            let ran = rotation.as_ref();
+            let ran = ran.map_or(String::new(), |id| format!("; {id} had not ended there"));
+            format!(
+                "moved here: holder {holder}, from a backup of holder {from} made {made:.0}{ran}"
+            )
+        }
         What::Reloaded { files } => reloaded(files),
         What::ReloadRefused { why } => format!("the configuration stays as it was: {why}"),
         What::AuditSetAside { why, table } => {

@@ -58,6 +58,9 @@ pub struct TokenFile {
     path: PathBuf,
 }
 
+/// The file's text, and the tokens in it.
+type Whole = (Vec<u8>, Vec<Entry>);
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
@@ -66,9 +69,12 @@ struct Kept {
 }
 
 impl TokenFile {
+    /// Its name.
+    pub const NAME: &'static str = "tokens.json";
+
     /// In the fleet's folder.
     pub fn of(folder: &Path) -> TokenFile {
-        let path = folder.join("tokens.json");
+        let path = folder.join(TokenFile::NAME);
         TokenFile { path }
     }
 
@@ -81,16 +87,24 @@ impl TokenFile {
     /// # Errors
     /// The file cannot be read, or somebody else wrote in it.
     pub fn read(&self) -> Result<Vec<Entry>, TokenError> {
+        Ok(self.whole()?.map(|(_, tokens)| tokens).unwrap_or_default())
+    }
+
+    /// The file as it is written, and the tokens in it; `None`: there is no file.
+    ///
+    /// # Errors
+    /// As [`TokenFile::read`].
+    pub fn whole(&self) -> Result<Option<Whole>, TokenError> {
         let text = match fs::read(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failed("read", error)),
         };
         let kept: Kept = serde_json::from_slice(&text).map_err(|error| TokenError::Damaged {
             path: self.path.clone(),
             why: error.to_string(),
         })?;
-        Ok(kept.tokens)
+        Ok(Some((text, kept.tokens)))
     }
 
     /// Makes a token; it is told this once.

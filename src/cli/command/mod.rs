@@ -2,6 +2,7 @@
 pub(super) mod abort;
 mod act;
 pub(super) mod audit;
+pub(super) mod backup;
 pub(super) mod by_hand;
 pub(super) mod check;
 pub(super) mod doctor;

@@ -1,4 +1,5 @@
 //! `serve`: the coordinator, for months.
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use super::super::failure::{Failure, Outcome};
 use super::super::follow::signals;
 use crate::api::public::Line;
 use crate::api::words;
-use crate::daemon::{Note, Order, Server};
+use crate::daemon::{Arrival, Note, Order, Server, move_in};
 
 /// Runs every playbook that has a schedule by itself, and whatever is asked of it
 ///
@@ -22,9 +23,17 @@ use crate::daemon::{Note, Order, Server};
 SIGHUP reads the configuration anew; it holds from the next rotation on. SIGTERM ends the process
 as soon as no site is out of DNS by its own doing, a second one at once: the next start goes on
 either way. Under systemd use Type=notify-reload and, if you like, WatchdogSec=.")]
-pub(crate) struct Serve {}
+pub(crate) struct Serve {
+    /// Moves in with what `cleanslate backup` wrote elsewhere, where nothing of the fleet is here yet
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+}
 
-pub(crate) async fn run(desk: &Desk, _: &Serve) -> Outcome {
+pub(crate) async fn run(desk: &Desk, args: &Serve) -> Outcome {
+    if let Some(file) = &args.from {
+        let arrival = move_in(&desk.paths(), file)?;
+        arrived(desk, file, &arrival);
+    }
     let mut hangups = signals(SignalKind::hangup())?;
     let mut terminations = signals(SignalKind::terminate())?;
     let mut interrupts = signals(SignalKind::interrupt())?;
@@ -72,6 +81,42 @@ pub(crate) async fn run(desk: &Desk, _: &Serve) -> Outcome {
         say(desk, &note);
     }
     result.map(|()| Exit::Done).map_err(Failure::from)
+}
+
+/// What came of `--from`, and what is left to a person.
+fn arrived(desk: &Desk, file: &Path, arrival: &Arrival) {
+    let (now, file) = (desk.clock.now().wall, file.display());
+    match arrival {
+        Arrival::MovedIn {
+            made,
+            from,
+            holder,
+            unfinished,
+        } => {
+            let made = desk.when.ago(*made, now);
+            desk.output.say(&format!(
+                "moved in with {file}, made {made}: holder {holder} from here on, {from} there"
+            ));
+            if let Some(rotation) = unfinished {
+                desk.output.say(&format!(
+                    "{rotation} had not ended there and is not gone on with\n  next: cleanslate \
+                     status; what is out is brought back by cleanslate recover"
+                ));
+            }
+        }
+        Arrival::Settled { at } => {
+            let at = desk.when.ago(*at, now);
+            desk.output.say(&format!(
+                "moved in with {file} {at}: nothing to be done for it"
+            ));
+        }
+        Arrival::Gone { at } => {
+            let at = desk.when.ago(*at, now);
+            desk.output.say(&format!(
+                "{file} is gone; this store was made from a backup {at}: nothing to be done for it"
+            ));
+        }
+    }
 }
 
 async fn first(one: &mut Signal, other: &mut Signal) {
