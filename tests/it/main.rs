@@ -32,6 +32,7 @@ mod images;
 mod killed;
 mod lines_fail;
 mod monitoring;
+mod moving;
 mod names_fail;
 mod new_fleet;
 mod nights;

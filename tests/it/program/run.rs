@@ -154,6 +154,11 @@ impl Run {
         Ok(event)
     }
 
+    /// What it has said until now, while it goes on: of stdout only what was waited for.
+    pub(crate) fn said(&self) -> Ended {
+        self.so_far()
+    }
+
     fn so_far(&self) -> Ended {
         Ended {
             what: self.what.clone(),
