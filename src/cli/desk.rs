@@ -23,7 +23,7 @@ use crate::model::fleet::Fleet;
 use crate::model::id::SiteName;
 use crate::model::text::Secret;
 use crate::model::way::Way;
-use crate::store::By;
+use crate::store::{By, Occupant};
 
 /// A process's own things.
 pub(crate) struct Desk {
@@ -222,6 +222,16 @@ impl Desk {
             who: self.user(),
             way,
             pid: Some(std::process::id()),
+        }
+    }
+
+    /// This process, for whoever finds the store in use.
+    pub(crate) fn occupant(&self) -> Occupant {
+        Occupant {
+            pid: std::process::id(),
+            user: self.user(),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            since: self.clock.now().wall,
         }
     }
 

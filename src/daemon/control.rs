@@ -12,6 +12,7 @@ use super::audit::Refusals;
 use super::clock::Clock;
 use super::night::Notice;
 use super::status::{Known, look};
+use super::tokens::Watched;
 use crate::api::asked::{Answer, Asked, Heard};
 use crate::api::http::Front;
 use crate::api::metrics::{Fact, Metrics};
@@ -26,7 +27,7 @@ use crate::model::fleet::Fleet;
 use crate::model::id::RotationId;
 use crate::model::image::ImageRef;
 use crate::model::time::{Mono, Now};
-use crate::store::Occupant;
+use crate::store::{Occupant, Store, StoreError};
 
 /// So many event lines wait for a watcher before it is let go.
 const LINES_BEHIND: usize = 1024;
@@ -48,6 +49,7 @@ pub struct Control {
     metrics: Option<Arc<Metrics>>,
     beat: Beat,
     pub(super) refusals: Refusals,
+    tokens: Watched,
 }
 
 impl Control {
@@ -57,6 +59,7 @@ impl Control {
         let (sender, asked) = mpsc::channel(16);
         let folder = path.parent().unwrap_or(&path);
         let front = Front::new(sender, folder);
+        let tokens = Watched::in_folder(folder);
         let serving = match Socket::bind(&path).await {
             Ok(socket) => Some(tokio::spawn(socket.serve(Arc::clone(&front))).abort_handle()),
             Err(error) => {
@@ -76,6 +79,7 @@ impl Control {
             metrics: None,
             beat: Beat::default(),
             refusals: Refusals::default(),
+            tokens,
             waits: None,
             owner,
         }
@@ -169,6 +173,11 @@ impl Control {
         for line in self.beat.due(waits, now.mono) {
             drop(self.lines.send(Arc::from(line.json())));
         }
+    }
+
+    /// Tells the audit of tokens that were made or revoked meanwhile; asked about once a second.
+    pub(super) fn tell_tokens(&mut self, store: &mut Store, now: Now) -> Result<(), StoreError> {
+        self.tokens.tell(store, now.wall)
     }
 
     /// What the rotation in hand was told as.

@@ -21,6 +21,7 @@ mod serve;
 pub mod session;
 pub mod status;
 pub mod survey;
+mod tokens;
 
 pub use audit::Asking;
 pub use control::Control;
@@ -30,3 +31,4 @@ pub use night::{Ask, Finish, Notice, RunError, stop};
 pub use request::Request;
 pub use serve::{Note, Order, Server, Supervised};
 pub use session::{Ears, Interrupted, OpenError, Paths, SOCKET, Session, rotation_id, ttl_high};
+pub use tokens::changes as token_changes;

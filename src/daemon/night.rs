@@ -202,6 +202,8 @@ impl Night<'_> {
                 }
                 _ = ticks.tick() => {
                     self.control.tell_waits(self.coordinator.state(), self.clock.now());
+                    let told = self.control.tell_tokens(self.store, self.clock.now());
+                    told.map_err(JournalError::Store)?;
                 }
             }
         }

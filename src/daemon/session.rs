@@ -21,6 +21,7 @@ use super::past::{self, Past, ROOT};
 use super::request::Request;
 use super::schedule::{Run, next_run};
 use super::survey::{ImageSource, Observations, observe};
+use super::tokens::Watched;
 use crate::api::audit::What;
 use crate::api::status::NextRun;
 use crate::api::story::planned;
@@ -131,6 +132,7 @@ impl Session {
             is_serving: false,
         };
         session.state = session.recent().map_err(OpenError::Journal)?.state();
+        session.tell_first_tokens().map_err(OpenError::Store)?;
         let started = session.started().map_err(OpenError::Store)?;
         let by = session.paths.by.clone();
         session.audit(by, &started).map_err(OpenError::Journal)?;
@@ -397,6 +399,16 @@ impl Session {
     pub fn refused(&mut self, asking: &Asking, why: &[Problem]) -> Result<(), JournalError> {
         let entry = asking.failed(self.clock.now().wall, why);
         Ok(self.store.audit(&[entry])?)
+    }
+
+    /// Tokens may be older than the store: its audit begins with them.
+    fn tell_first_tokens(&mut self) -> Result<(), StoreError> {
+        if self.store.audit_end()?.0 > 0 {
+            return Ok(());
+        }
+        let fleet = self.config.fleet.name.as_str();
+        let mut none = Watched::nothing_of(&self.paths.state.join(fleet));
+        none.tell(&mut self.store, self.clock.now().wall)
     }
 
     fn started(&self) -> Result<What, StoreError> {

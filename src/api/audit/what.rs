@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::change::{Changed, RecordChange};
 use super::containers::Container;
 use super::plan::Planned;
+use crate::api::token::Role;
 use crate::api::wire::Refusal;
 use crate::coordinator::outcome::Problem;
 use crate::model::id::{HolderId, HookName, HostName, RotationId};
@@ -78,6 +79,24 @@ pub enum What {
     AuditSetAside {
         why: String,
         table: String,
+    },
+
+    // --- who may ask over the network
+    /// `by`: who the file of tokens says made it.
+    TokenCreated {
+        name: String,
+        role: Role,
+        /// `None`: never.
+        expires: Option<Timestamp>,
+        by: String,
+    },
+    TokenRevoked {
+        name: String,
+        role: Role,
+    },
+    /// Somebody wrote in their file by hand: these are others than they were, or gone.
+    TokensEdited {
+        names: Vec<String>,
     },
 
     // --- a rotation

@@ -75,6 +75,21 @@ fn told(what: &What) -> String {
         What::AuditSetAside { why, table } => {
             format!("the audit was damaged ({why}) and is kept as {table}")
         }
+        What::TokenCreated {
+            name,
+            role,
+            expires,
+            by,
+        } => {
+            let until = expires.map_or("for ever".to_owned(), |at| format!("until {at:.0}"));
+            format!("a token of role {role} was made for {name} by {by}, {until}")
+        }
+        What::TokenRevoked { name, role } => {
+            format!("the token of {name} (role {role}) was revoked")
+        }
+        What::TokensEdited { names } => {
+            format!("the file of tokens was edited: {}", names.join(", "))
+        }
         What::RotationPlanned(plan) => format!("planned: {}", planned(plan)),
         What::RebuildQueued(plan) => format!("follows the visits in hand: {}", planned(plan)),
         What::RotationTakenUp {} => "taken up where an earlier process left it".to_owned(),

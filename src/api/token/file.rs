@@ -78,7 +78,8 @@ impl TokenFile {
         TokenFile { path }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

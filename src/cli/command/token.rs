@@ -7,6 +7,9 @@ use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
 use super::super::grid::grid;
 use crate::api::token::{Entry, Role, TokenError, TokenFile, last_used};
+use crate::daemon::token_changes;
+use crate::model::id::FleetName;
+use crate::store::{Entry as AuditEntry, Store, StoreError};
 
 /// How long a token opens, where nothing else is said.
 const LASTS: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -65,15 +68,53 @@ pub(crate) fn run(desk: &Desk, token: &Token) -> Outcome {
     let fleet = desk.load()?.fleet;
     let file = TokenFile::of(&desk.folder(&fleet));
     match token {
-        Token::Create(args) => create(desk, &file, args),
+        Token::Create(args) => audited(desk, &fleet.name, &file, || create(desk, &file, args)),
         Token::List(List {}) => list(desk, &file),
-        Token::Revoke(Revoke { name }) => {
+        Token::Revoke(Revoke { name }) => audited(desk, &fleet.name, &file, || {
             file.revoke(name, desk.clock.now().wall)?;
             desk.output
                 .progress(&format!("the token of {name} opens nothing any more"));
             Ok(Exit::Done)
+        }),
+    }
+}
+
+/// Tells the audit what `change` did to the tokens. Whoever owns the store notices it by itself, and
+/// a store that is not made yet begins its audit with them. Where it cannot be told, a token can be
+/// revoked all the same.
+fn audited(
+    desk: &Desk,
+    fleet: &FleetName,
+    file: &TokenFile,
+    change: impl FnOnce() -> Outcome,
+) -> Outcome {
+    let is_there = Store::open_read_only(&desk.state_dir(), fleet).map(drop);
+    let store = match is_there {
+        Err(StoreError::Missing { .. }) => return change(),
+        Ok(()) => Store::open(&desk.state_dir(), fleet, &desk.occupant()),
+        Err(error) => Err(error),
+    };
+    let before = file.read()?;
+    let outcome = change()?;
+    let after = file.read()?;
+    let now = desk.clock.now().wall;
+    let told = store.and_then(|mut store| {
+        let changes = token_changes(&before, &after);
+        let entries = changes.iter().map(|what| {
+            let (kind, body) = what.split();
+            AuditEntry::of(desk.by(), now, &kind, &body)
+        });
+        store.audit(&entries.collect::<Vec<_>>())
+    });
+    match told {
+        Ok(()) | Err(StoreError::InUse { .. }) => {}
+        Err(error) => {
+            let cure = error.cure();
+            let what = format!("warning: the audit was not told: {error}\n  next: {cure}");
+            desk.output.say(&what);
         }
     }
+    Ok(outcome)
 }
 
 fn create(desk: &Desk, file: &TokenFile, args: &Create) -> Outcome {

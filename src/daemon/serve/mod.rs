@@ -190,6 +190,7 @@ impl Server {
     async fn serve(&mut self) -> Result<(), RunError> {
         self.take_up().await?;
         while !self.has_to_stop {
+            self.tell_tokens()?;
             if std::mem::take(&mut self.has_to_reload) {
                 self.reload().await?;
             }
@@ -201,7 +202,13 @@ impl Server {
                 Next::Nothing => {}
             }
         }
-        Ok(())
+        self.tell_tokens()
+    }
+
+    fn tell_tokens(&mut self) -> Result<(), RunError> {
+        let now = self.session.clock().now();
+        let told = self.control.tell_tokens(&mut self.session.store, now);
+        Ok(told.map_err(JournalError::Store)?)
     }
 
     /// Opens the API as `[api]` says. A coordinator without it runs its nights all the same: who
@@ -273,6 +280,9 @@ impl Server {
                 Some((run, problems)) = self.rehearsed.recv() => self.tell_rehearsal(&run, &problems),
                 _ = ticks.tick() => {
                     self.tell_audit_daily();
+                    if let Err(error) = self.tell_tokens() {
+                        tracing::warn!(%error, "the audit is not told of tokens");
+                    }
                     let now = self.session.clock().now().wall;
                     self.supervisor.lives(|| self.clockwork.told(now));
                     if let Some(due) = self.clockwork.due(now) {
