@@ -169,7 +169,16 @@ impl<'a> House<'a> {
 
     fn checks_its_audit(&self, from: &str) -> Result<()> {
         self.run(&["audit", "verify"])?.expect(0)?;
+        self.run(&["token", "revoke", "ana"])?.expect(0)?;
+        std::thread::sleep(Duration::from_secs(2));
         let told = self.run(&["audit", "--json"])?.expect(0)?;
+        for kind in ["token_created", "token_revoked"] {
+            let is_it = |line: &&str| line.contains(kind) && line.contains("\"ana\"");
+            ensure!(
+                told.stdout.lines().filter(is_it).count() == 1,
+                "{kind}: {told}"
+            );
+        }
         let moved = told.stdout.lines().find(|it| it.contains("store_moved"));
         let moved: serde_json::Value = serde_json::from_str(moved.context("store_moved")?)?;
         let body = &moved["body"];
