@@ -525,13 +525,16 @@ pub enum RotationEnd {
 }
 
 impl RotationEnd {
+    /// The word for the end of one that changed nothing, and may do later.
+    pub const NOT_ACQUIRED: &str = "not_acquired";
+
     /// The word that programs meet.
     pub fn as_str(&self) -> &'static str {
         match self {
             RotationEnd::Completed => "completed",
             RotationEnd::Halted => "halted",
             RotationEnd::Aborted { .. } => "aborted",
-            RotationEnd::NotAcquired { .. } => "not_acquired",
+            RotationEnd::NotAcquired { .. } => RotationEnd::NOT_ACQUIRED,
             RotationEnd::Deposed { .. } => "deposed",
         }
     }

@@ -65,7 +65,9 @@ fn who_moves_in_finishes_what_is_dirty_lawfully_and_rebuilds_nobody_for_it() -> 
     let house = House::of(&lab, "late");
     house.refuses_what_is_damaged(&late)?;
     let tenant = house.moves_in(&late)?;
-    let refused = house.run(&["rotate", "nightly", "--wait", "0s"])?;
+    let refused = house
+        .run(&["rotate", "nightly", "--wait", "0s"])?
+        .expect(5)?;
     refused.says(&["the marker is held by", &holder])?;
     ensure!(marker(&lab, "out")? == "fra", "nothing is touched before");
     let why = "the old machine is gone";

@@ -14,6 +14,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::memory::Memory;
 use crate::config::Loaded;
+use crate::coordinator::event::RotationEnd;
 use crate::model::id::{RotationId, SiteName};
 
 /// No silence is longer.
@@ -142,9 +143,30 @@ impl<'a> Elsewhere<'a> {
                 // Of a newer coordinator, which says more than this program knows.
                 continue;
             };
-            if let Some(outcome) = self.hear(&line) {
-                return outcome;
+            match self.hear(&line) {
+                Some(Ok(Exit::Refused)) if self.until == Until::Rotated => {
+                    return Ok(self.refused(&line.rotation).await);
+                }
+                Some(outcome) => return outcome,
+                None => {}
             }
+        }
+    }
+
+    /// Nothing was changed: a rule said no, or another holds the marker, and later it may do. The
+    /// line says why in words only.
+    async fn refused(&self, rotation: &RotationId) -> Exit {
+        let Ok(Some(mut client)) = self.desk.coordinator(self.here).await else {
+            return Exit::Refused;
+        };
+        let Ok(Reply::Ok(told)) = client.request(&Command::History { last: 1 }).await else {
+            return Exit::Refused;
+        };
+        let last = &told["rotations"][0];
+        let is_it = last["rotation"].as_str() == Some(rotation.as_str());
+        match is_it && last["end"] == RotationEnd::NOT_ACQUIRED {
+            true => Exit::Later,
+            false => Exit::Refused,
         }
     }
 
