@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::playing::Night;
+use super::stage::CLOCK_SET_BACK;
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::state::{Rotation, Stage as VisitStage, State, Visit};
@@ -322,7 +323,7 @@ impl Night {
             );
             self.crew.world.pass(now + later * 10);
         } else {
-            let jump = i64::try_from(later).unwrap_or(0) * 1_000 - 45_000_000;
+            let jump = i64::try_from(later * 1_000).unwrap_or(0) - CLOCK_SET_BACK.cast_signed();
             let (by, whither) = (
                 lasting(jump.unsigned_abs()),
                 if jump < 0 { "behind" } else { "ahead" },

@@ -39,6 +39,9 @@ pub(super) struct Bounds {
 /// In milliseconds.
 const DAY: u64 = 24 * 3_600_000;
 
+/// The furthest that a night's wall clock is set back, in milliseconds.
+pub(super) const CLOCK_SET_BACK: u64 = 45_000_000;
+
 /// A fleet of five sites with one host each takes about so many steps in a night without faults.
 const SMALL: u64 = 260;
 
@@ -111,9 +114,14 @@ impl Stage {
         let visit = waits.into_iter().map(millis).sum::<u64>() + asked + 300_000;
         // A busy drain looks every ten seconds.
         let looks = sites * 4 * visit / 10_000;
-        // A day may pass until quiet hours come, and the marker is refreshed all the time.
+        // A day may pass until quiet hours come, and more where somebody sets the wall clock back;
+        // the marker is refreshed all the time.
         let has_windows = self.fleet.sites.values().any(|site| site.quiet.is_some());
-        let (waits, refreshes) = if has_windows { (DAY, 2_000) } else { (0, 0) };
+        let (waits, refreshes) = if has_windows {
+            (DAY + CLOCK_SET_BACK, 2_000)
+        } else {
+            (0, 0)
+        };
         Bounds {
             scale,
             most_steps: (6_000 * scale).max(6_000 + looks) + refreshes,

@@ -202,8 +202,8 @@ impl World {
             let now = self.now;
             if is_change {
                 self.ghosts.has_changed(site, now);
+                self.ghosts.started.insert(site.clone(), now);
             }
-            self.ghosts.started.insert(site.clone(), now);
             invariants::started(self, site, host);
         }
         outcome
