@@ -56,6 +56,8 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
             reason,
         } => word::refused(being(running)?, site, actor, reason),
         Command::QueueRebuild { plan } => queued(being(running)?, plan),
+        // The machine itself takes it: it is about what decisions are made with.
+        Command::Reread { .. } => Ok(Vec::new()),
         Command::Write { intent } => written(being(running)?, intent),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::caution::Caution;
 use super::effect::Made;
 use super::intent::Intent;
 use super::outcome::{Lagging, Problem};
@@ -47,6 +48,10 @@ pub enum Event {
     Resumed {
         actor: String,
         reason: Option<String>,
+    },
+    /// The configuration was read anew, and from here on the rotation is as careful as it says.
+    Tightened {
+        caution: Caution,
     },
     /// A rebuild was asked for while a rotation runs: it follows the visits in hand.
     RebuildQueued {

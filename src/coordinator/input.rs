@@ -1,10 +1,14 @@
 //! What the machine learns.
+use std::sync::Arc;
+
 use super::event::PauseEnd;
 use super::intent::Intent;
 use super::outcome::Outcome;
 use super::plan::Plan;
+use crate::model::fleet::Fleet;
 use crate::model::id::{SiteName, Token};
 use crate::model::image::{Digest, ImageRef};
+use crate::model::playbook::Playbook;
 
 /// Anything that may change a decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +65,11 @@ pub enum Command {
     QueueRebuild { plan: Box<Plan> },
     /// While a rotation runs: a change of the marker's lists, or a withdrawal.
     Write { intent: Intent },
+    /// The configuration was read anew: what of it makes the rotation more careful counts at once.
+    Reread {
+        fleet: Arc<Fleet>,
+        playbook: Arc<Playbook>,
+    },
     /// Whatever was interrupted is brought to safety and not continued.
     Supersede,
 }
@@ -76,6 +85,7 @@ impl Command {
             Command::Begin { .. }
             | Command::Abort { .. }
             | Command::Pause { .. }
+            | Command::Reread { .. }
             | Command::Supersede => None,
         }
     }

@@ -3,10 +3,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::awaited::{self, Awaited};
+use super::caution::Caution;
 use super::context::Context;
 use super::effect::Effect;
 use super::event::Event;
-use super::input::Input;
+use super::input::{Command, Input};
 use super::outcome::{Outcome, Problem};
 use super::state::{Hold, State};
 use super::visit::{self, Story};
@@ -33,8 +34,16 @@ pub struct Coordinator {
 #[must_use = "a decision has no effect until it is committed"]
 pub struct Decision {
     pub events: Vec<Event>,
-    /// The state once they are true; `None` where nothing follows.
-    state: Option<State>,
+    /// The machine once they are true; `None` where nothing follows.
+    next: Option<Next>,
+}
+
+/// What a decision changes of the machine.
+#[derive(Clone, Debug, PartialEq)]
+struct Next {
+    state: State,
+    fleet: Arc<Fleet>,
+    playbook: Arc<Playbook>,
 }
 
 /// An input that the state does not allow: nothing was recorded.
@@ -109,14 +118,19 @@ impl Coordinator {
     /// # Errors
     /// [`Rejection`] where the state does not allow it.
     pub fn decide(&self, input: &Input, now: Now) -> Result<Decision, Rejection> {
-        let ctx = self.context();
         let mut next = self.react(input, now)?;
+        let (mut fleet, mut playbook) = (Arc::clone(&self.fleet), Arc::clone(&self.playbook));
+        for event in &next {
+            tighten(&mut fleet, &mut playbook, event);
+        }
+        let ctx = Context {
+            fleet: &fleet,
+            playbook: &playbook,
+            ..self.context()
+        };
         let mut events = Vec::new();
         if next.is_empty() {
-            return Ok(Decision {
-                events,
-                state: None,
-            });
+            return Ok(Decision { events, next: None });
         }
         let mut state = self.state.clone();
         while !next.is_empty() && events.len() < MOST_EVENTS {
@@ -130,10 +144,12 @@ impl Coordinator {
             events.len() < MOST_EVENTS,
             "facts follow each other for ever"
         );
-        Ok(Decision {
-            events,
-            state: Some(state),
-        })
+        let next = Some(Next {
+            state,
+            fleet,
+            playbook,
+        });
+        Ok(Decision { events, next })
     }
 
     /// Makes a decision durable with `journal`, then true, and only then hands out the effects
@@ -147,11 +163,13 @@ impl Coordinator {
         now: Now,
         journal: impl FnOnce(&[Event]) -> Result<(), E>,
     ) -> Result<Vec<Effect>, E> {
-        let Some(state) = decision.state else {
+        let Some(next) = decision.next else {
             return Ok(Vec::new());
         };
         journal(&decision.events)?;
-        self.state = state;
+        self.state = next.state;
+        self.fleet = next.fleet;
+        self.playbook = next.playbook;
         Ok(self.release(now))
     }
 
@@ -178,6 +196,7 @@ impl Coordinator {
     }
 
     fn apply(&mut self, event: &Event, now: Now) {
+        tighten(&mut self.fleet, &mut self.playbook, event);
         let ctx = Context {
             fleet: &self.fleet,
             playbook: &self.playbook,
@@ -191,6 +210,12 @@ impl Coordinator {
         match input {
             Input::Started => Ok(vec![Event::Started]),
             Input::Moved { why } => Ok(lane::moved(&self.state, why)),
+            Input::Command(Command::Reread { fleet, playbook }) => {
+                let running = self.state.running();
+                let caution = running.and_then(|_| Caution::of(&self.context(), fleet, playbook));
+                let tightened = caution.map(|caution| Event::Tightened { caution });
+                Ok(tightened.into_iter().collect())
+            }
             Input::Command(command) => command::accept(&self.state, command),
             Input::Outcome { token, outcome } => Ok(self.heard(*token, outcome, now)),
             Input::TagsMoved { moved } => Ok(vec![Event::TagMoved {
@@ -227,5 +252,12 @@ impl Coordinator {
             }
         }
         rotation::react(rotation, token, outcome)
+    }
+}
+
+/// The configuration of a rotation changes by facts alone, so that a replay goes by the same.
+fn tighten(fleet: &mut Arc<Fleet>, playbook: &mut Arc<Playbook>, event: &Event) {
+    if let Event::Tightened { caution } = event {
+        caution.applied(Arc::make_mut(fleet), Arc::make_mut(playbook));
     }
 }

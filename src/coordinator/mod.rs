@@ -4,6 +4,7 @@
 
 mod apply;
 mod awaited;
+pub mod caution;
 mod command;
 pub mod context;
 pub mod effect;

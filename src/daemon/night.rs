@@ -52,8 +52,8 @@ pub struct Notice {
 #[derive(Debug)]
 pub struct Ask {
     pub command: Command,
-    /// For the audit: in which words, and by whom.
-    pub asking: Asking,
+    /// For the audit: in which words, and by whom; `None`: nobody did.
+    pub asking: Option<Asking>,
     pub reply: Option<oneshot::Sender<Result<(), Problem>>>,
 }
 
@@ -224,11 +224,13 @@ impl Night<'_> {
             self.wants_to_stop = true;
         }
         let input = Input::Command(ask.command);
-        let result = self.tell(&input, Some(&ask.asking), executor, moves)?;
-        let no = control::reply(result.clone());
-        let now = self.clock.now();
-        let refusals = &mut self.control.refusals;
-        refusals.note(self.store, (&ask.asking, &no), now)?;
+        let result = self.tell(&input, ask.asking.as_ref(), executor, moves)?;
+        if let Some(asking) = &ask.asking {
+            let no = control::reply(result.clone());
+            let now = self.clock.now();
+            let refusals = &mut self.control.refusals;
+            refusals.note(self.store, (asking, &no), now)?;
+        }
         if let Some(reply) = ask.reply {
             drop(reply.send(result));
         }
@@ -637,14 +639,14 @@ pub fn stop() -> Ask {
             reason: reason.clone(),
             ends: PauseEnd::Start,
         },
-        asking: Asking {
+        asking: Some(Asking {
             by,
             command: Wanted::Pause {
                 reason,
                 until: None,
                 then: None,
             },
-        },
+        }),
         reply: None,
     }
 }
@@ -667,7 +669,7 @@ fn plain(command: Command, asking: Asking, answer: oneshot::Sender<Answer>) -> A
     });
     Ask {
         command,
-        asking,
+        asking: Some(asking),
         reply: Some(reply),
     }
 }

@@ -421,6 +421,11 @@ impl Session {
         })
     }
 
+    /// Where things are.
+    pub(super) fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
     /// Where the past is read by others than the loop.
     pub(super) fn archive(&self) -> Archive {
         Archive {

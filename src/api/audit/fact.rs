@@ -74,6 +74,9 @@ fn what(fleet: &Fleet, event: &Event, before: &State, after: &State) -> Option<W
             rule: refusal.rule.clone(),
             why: refusal.why.clone(),
         },
+        Event::Tightened { caution } => What::Tightened {
+            changes: caution.words(),
+        },
         Event::VisitStarted { .. } => What::VisitStarted {},
         Event::Prefetched {
             host,

@@ -180,6 +180,11 @@ pub enum What {
         was_sent: bool,
     },
 
+    /// The configuration was read anew, and the rotation is as careful as it says from here on.
+    Tightened {
+        changes: Vec<String>,
+    },
+
     // --- a site
     VisitStarted {},
     /// Where it is `unknown`, the traffic could not be measured.

@@ -171,6 +171,7 @@ fn told(what: &What) -> String {
             format!("{host}: created{proof}: {}", listed(containers))
         }
         What::BeforeSent {} => "the playbook's command runs".to_owned(),
+        What::Tightened { changes } => format!("counts at once: {}", changes.join(", ")),
         What::HookCalled { hook } => format!("hook {hook} is called"),
         What::HookDeferred { hook, why } => format!("hook {hook} says not yet: {why}"),
         What::HookEnded {

@@ -220,6 +220,7 @@ fn of_visit(event: &Event) -> Option<String> {
         Event::DrainUnknown { why, .. } => {
             format!("traffic cannot be measured ({why}): the drain lasts to its end")
         }
+        Event::Tightened { caution } => format!("counts at once: {}", caution.words().join(", ")),
         Event::HookAsked { hook, .. } => format!("asks hook {hook}"),
         Event::HookDeferred { hook, why, .. } => format!("hook {hook} says not yet: {why}"),
         Event::BeforeBegun { .. } => "runs the command that comes before".to_owned(),

@@ -127,6 +127,7 @@ pub(super) fn public(
         // Steps on the way to one of the above, and what `waiting` and the end tell.
         Event::AbortRequested { .. }
         | Event::RebuildQueued { .. }
+        | Event::Tightened { .. }
         | Event::WriteRequested { .. }
         | Event::ChangeBegun { .. }
         | Event::ChangeDecided { .. }

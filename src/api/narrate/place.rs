@@ -75,6 +75,7 @@ pub(in crate::api) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::RebuildQueued { .. }
+        | Event::Tightened { .. }
         | Event::WriteRequested { .. }
         | Event::ChangeBegun { .. }
         | Event::ChangeNotNeeded { .. }

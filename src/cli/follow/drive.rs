@@ -161,7 +161,7 @@ impl Watch<'_> {
         // A full channel means that an abort is on its way already.
         drop(asks.try_send(Ask {
             command,
-            asking: self.desk.asking(&Wanted::Abort { reason }),
+            asking: Some(self.desk.asking(&Wanted::Abort { reason })),
             reply: None,
         }));
         false

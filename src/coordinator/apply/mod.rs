@@ -335,7 +335,8 @@ impl Applying<'_> {
             }
 
             Event::OtherSiteFailed { site, problems } => self.other_failed(site, problems),
-            Event::TagMoved { moved: _ } => {}
+            // The machine changes what decisions are made with.
+            Event::Tightened { caution: _ } | Event::TagMoved { moved: _ } => {}
             Event::Halted { cause, site } => {
                 self.end_with(Ending::Halted {
                     cause: cause.clone(),

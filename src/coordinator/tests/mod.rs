@@ -12,6 +12,7 @@ mod marker;
 mod recreating;
 mod returning;
 mod rotations;
+mod tightening;
 mod trial;
 mod waves;
 mod windows;

@@ -7,6 +7,7 @@ mod measuring;
 mod messenger;
 mod pushes;
 mod rehearse;
+mod reread;
 mod severity;
 mod supervisor;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use messenger::Messenger;
 pub(in crate::daemon) use pushes::known;
 use pushes::{News, Pushes};
 use rehearse::Rehearsing;
+use reread::{reread, tightened};
 pub use supervisor::Supervised;
 use supervisor::Supervisor;
 use tracer::Tracer;
@@ -580,6 +582,11 @@ impl Server {
             Work::Begin(plan, _) => format!("{} did not begin", plan.id),
             Work::Resume { .. } => "what was interrupted could not be taken up".to_owned(),
         };
+        let playbook = match &work {
+            Work::Begin(plan, _) => Some(plan.playbook.clone()),
+            Work::Resume { .. } => self.session.interrupted().map(|it| it.playbook),
+        };
+        let paths = self.session.paths().clone();
         let session = &mut self.session;
         let mut run = Box::pin(async move {
             match work {
@@ -594,6 +601,10 @@ impl Server {
                 Some(notice) = heard.recv() => {
                     self.supervisor.sees(&notice);
                     self.measuring.sees(&notice);
+                    if let Some(note) = tightened(&notice) {
+                        self.messenger.note(&note);
+                        drop(self.notes.send(note));
+                    }
                 }
                 news = self.pushes.next() => {
                     let now = clock.now().wall;
@@ -607,6 +618,10 @@ impl Server {
                     Some(Order::Reload) => {
                         // It is read when this rotation has ended: whoever asked need not wait.
                         self.has_to_reload = true;
+                        if let Some(ask) = playbook.as_ref().and_then(|it| reread(&paths, it)) {
+                            // A full channel: what is more careful counts for the next rotation.
+                            drop(asks.try_send(ask));
+                        }
                         self.supervisor.is_reloading();
                         self.supervisor.is_ready();
                     }
