@@ -34,6 +34,7 @@ pub fn entry(events: &[(Event, Now)]) -> Option<Entry> {
                 VisitEnd::Completed => &mut visited,
                 VisitEnd::Skipped
                 | VisitEnd::PutBack
+                | VisitEnd::RolledBack
                 | VisitEnd::Quarantined
                 | VisitEnd::LeftInService
                 | VisitEnd::LeftOut => &mut skipped,

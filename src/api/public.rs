@@ -150,6 +150,20 @@ pub enum Public {
         why: String,
         cure: String,
     },
+    /// Its images failed for good: it is made again from those that passed there last.
+    RollingBack {
+        why: String,
+        cure: String,
+        /// What it goes on with.
+        digests: BTreeMap<ImageRef, Digest>,
+        /// What no plan holds from now on, until somebody clears it.
+        barred: BTreeMap<ImageRef, Digest>,
+    },
+    /// It serves the images that passed there last. What was planned for it failed.
+    RolledBack {
+        why: String,
+        cure: String,
+    },
     Retrying {
         /// The one that follows, from 2.
         attempt: u32,

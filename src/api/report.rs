@@ -118,6 +118,7 @@ pub fn of_site(site: &SiteName, lines: &[Line]) -> SiteReport {
                 report.scaled_to = scaled_to.clone();
             }
             Public::VisitCompleted { .. }
+            | Public::RolledBack { .. }
             | Public::SiteSkipped { .. }
             | Public::SiteQuarantined { .. } => report.end = name(),
             Public::RotationPlanned { .. }
@@ -131,6 +132,7 @@ pub fn of_site(site: &SiteName, lines: &[Line]) -> SiteReport {
             | Public::TrialAccepted { .. }
             | Public::Verified { .. }
             | Public::Soaked
+            | Public::RollingBack { .. }
             | Public::Retrying { .. }
             | Public::HookFailed { .. }
             | Public::Waiting { .. }

@@ -83,6 +83,7 @@ impl Tree {
         match &line.public {
             Public::VisitCompleted { .. }
             | Public::PutBack { .. }
+            | Public::RolledBack { .. }
             | Public::SiteSkipped { .. }
             | Public::SiteQuarantined { .. } => self.over.extend(visit.spans()),
             Public::RotationPlanned { .. }
@@ -100,6 +101,7 @@ impl Tree {
             | Public::Verified { .. }
             | Public::Restored { .. }
             | Public::Soaked
+            | Public::RollingBack { .. }
             | Public::Retrying { .. }
             | Public::HookFailed { .. }
             | Public::Waiting { .. }
@@ -217,8 +219,10 @@ impl Span {
             | Public::Soaked
             | Public::VisitCompleted { .. }
             | Public::PutBack { .. }
+            | Public::RolledBack { .. }
             | Public::SiteSkipped { .. }
             | Public::SiteQuarantined { .. }
+            | Public::RollingBack { .. }
             | Public::Retrying { .. }
             | Public::HookFailed { .. }
             | Public::Waiting { .. }
@@ -245,6 +249,8 @@ impl Span {
 fn failure(public: &Public) -> Option<String> {
     match public {
         Public::PutBack { why, .. }
+        | Public::RollingBack { why, .. }
+        | Public::RolledBack { why, .. }
         | Public::SiteSkipped { why, .. }
         | Public::SiteQuarantined { why, .. } => Some(why.clone()),
         Public::RotationHalted { cause, .. } => Some(cause.clone()),

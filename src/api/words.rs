@@ -129,6 +129,12 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
         Public::PutBack { why, .. } => format!("put back as it was: {why}"),
         Public::SiteSkipped { why, .. } => format!("skipped, nothing was changed: {why}"),
         Public::SiteQuarantined { why, .. } => format!("quarantined, it stays out: {why}"),
+        Public::RollingBack { why, .. } => {
+            format!("rolling back to the images that passed here last: {why}")
+        }
+        Public::RolledBack { why, .. } => {
+            format!("rolled back, it serves the images that passed here last: {why}")
+        }
         Public::Retrying {
             attempt,
             after,

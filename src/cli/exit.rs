@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     Refused,
     /// 5: nothing was changed, and later may do: marker held, unreachable, in use.
     Later,
+    /// 6: as 3, and the failed site serves its last good images.
+    RolledBack,
     /// 130: a second Ctrl-C.
     Interrupted,
 }
@@ -34,6 +36,7 @@ impl Exit {
             Exit::Attention => 3,
             Exit::Refused => 4,
             Exit::Later => 5,
+            Exit::RolledBack => 6,
             Exit::Interrupted => 130,
         }
     }
@@ -43,9 +46,10 @@ impl Exit {
         match code {
             0 => Exit::Done,
             2 => Exit::Usage,
-            3 | 6 => Exit::Attention,
+            3 => Exit::Attention,
             4 => Exit::Refused,
             5 => Exit::Later,
+            6 => Exit::RolledBack,
             130 => Exit::Interrupted,
             _ => Exit::Fault,
         }
@@ -65,10 +69,11 @@ impl Exit {
             Exit::Interrupted => 0,
             Exit::Usage => 1,
             Exit::Fault => 2,
-            Exit::Attention => 3,
-            Exit::Refused => 4,
-            Exit::Later => 5,
-            Exit::Done => 6,
+            Exit::RolledBack => 3,
+            Exit::Attention => 4,
+            Exit::Refused => 5,
+            Exit::Later => 6,
+            Exit::Done => 7,
         }
     }
 
@@ -96,6 +101,7 @@ impl Exit {
             is_done || (*end == VisitEnd::LeftOut && problem.is_none())
         });
         let stopped = |is_transient| match (has_changed, of_visits) {
+            (_, Exit::RolledBack) => Exit::RolledBack,
             (true, _) | (_, Exit::Attention) => Exit::Attention,
             (false, Exit::Done) => Exit::unchanged(is_transient),
             (false, other) => other,
@@ -108,7 +114,7 @@ impl Exit {
             RotationEnd::NotAcquired { .. } => {
                 of_visits.worse(Exit::unchanged(refusal.is_none_or(|r| r.is_transient)))
             }
-            RotationEnd::Deposed { .. } => Exit::Attention,
+            RotationEnd::Deposed { .. } => Exit::Attention.worse(of_visits),
         }
     }
 }
@@ -117,6 +123,7 @@ fn of_visit(end: VisitEnd, has_problem: bool, is_transient: bool, mode: &Mode) -
     match end {
         VisitEnd::Completed => Exit::Done,
         VisitEnd::LeftOut if !has_problem => Exit::Done,
+        VisitEnd::RolledBack => Exit::RolledBack,
         // A night that skipped a site needs a person; one site that was asked for by name, and
         // of which nothing was changed, can be asked for again.
         VisitEnd::Skipped | VisitEnd::LeftOut if *mode != Mode::Rotate => {
@@ -148,6 +155,7 @@ mod tests {
         let order = [
             Exit::Usage,
             Exit::Fault,
+            Exit::RolledBack,
             Exit::Attention,
             Exit::Refused,
             Exit::Later,
@@ -186,6 +194,18 @@ mod tests {
         assert_eq!(Exit::of(&bad, &Mode::Rotate), Exit::Attention);
         let untouched = finish(RotationEnd::Halted, &[]);
         assert_eq!(Exit::of(&untouched, &Mode::Rotate), Exit::Refused);
+    }
+
+    #[test]
+    fn what_was_rolled_back_is_told_before_what_stays_out() {
+        let ends = [
+            (VisitEnd::Completed, None),
+            (VisitEnd::RolledBack, Some(false)),
+            (VisitEnd::PutBack, Some(false)),
+        ];
+        let night = finish(RotationEnd::Halted, &ends);
+        assert_eq!(Exit::of(&night, &Mode::Rotate).code(), 6);
+        assert_eq!(Exit::from_code(6), Exit::RolledBack);
     }
 
     #[test]

@@ -104,15 +104,15 @@ fn a_playbook_of_sites_that_are_not_there() {
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
     let shown =
-        refused("[failure]\nthen = \"last_good\"\npreflight = \"skipp\"\n[soak]\ngates = []\n");
+        refused("[failure]\nthen = \"last-good\"\npreflight = \"skipp\"\n[soak]\ngates = []\n");
     insta::assert_snapshot!(shown, @r#"
-    error: then = "last_good" is not built yet
-     --> playbooks/nightly.toml:2:1
+    error: "last-good" is no choice for [failure].then
+     --> playbooks/nightly.toml:2:8
       |
-    2 | then = "last_good"
-      | ^^^^
+    2 | then = "last-good"
+      |        ^^^^^^^^^^^ expected "quarantine" or "last_good"
       |
-      = help: use then = "quarantine": the site stays out and the rotation halts
+      = help: did you mean "last_good"?
 
     error: "skipp" is no choice for [failure].preflight
      --> playbooks/nightly.toml:3:13

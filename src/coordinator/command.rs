@@ -5,8 +5,10 @@ use super::intent::Intent;
 use super::machine::Rejection;
 use super::outcome::Problem;
 use super::plan::Plan;
+use super::safety;
 use super::state::{Rotation, State};
 use super::word;
+use crate::model::image::Digest;
 
 /// The facts that follow from a command.
 ///
@@ -16,9 +18,11 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
     let running = state.running();
     match command {
         Command::Begin { plan } => match running {
-            None => Ok(vec![Event::Planned {
-                plan: (**plan).clone(),
-            }]),
+            None => {
+                unbarred(state, plan)?;
+                let plan = (**plan).clone();
+                Ok(vec![Event::Planned { plan }])
+            }
             Some(rotation) => Err(rejected(
                 format!("rotation {} is running", rotation.plan.id),
                 "wait for it, or `cleanslate abort`",
@@ -55,11 +59,49 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
             actor,
             reason,
         } => word::refused(being(running)?, site, actor, reason),
-        Command::QueueRebuild { plan } => queued(being(running)?, plan),
+        Command::QueueRebuild { plan } => {
+            let rotation = being(running)?;
+            unbarred(state, plan)?;
+            queued(rotation, plan)
+        }
         // The machine itself takes it: it is about what decisions are made with.
         Command::Reread { .. } => Ok(Vec::new()),
         Command::Write { intent } => written(being(running)?, intent),
+        Command::Clear {
+            digest,
+            actor,
+            reason,
+        } => cleared(state, digest, actor, reason),
     }
+}
+
+/// A plan may have been made before its digests were barred.
+fn unbarred(state: &State, plan: &Plan) -> Result<(), Rejection> {
+    match safety::barred(&plan.pins, &state.barred).into_iter().next() {
+        None => Ok(()),
+        Some(problem) => Err(Rejection { problem }),
+    }
+}
+
+fn cleared(
+    state: &State,
+    digest: &Digest,
+    actor: &str,
+    reason: &str,
+) -> Result<Vec<Event>, Rejection> {
+    if !state.barred.contains_key(digest) {
+        let problem = Problem {
+            what: format!("{digest} is not barred"),
+            cure: "see `cleanslate status` for what is".to_owned(),
+            is_transient: false,
+        };
+        return Err(Rejection { problem });
+    }
+    Ok(vec![Event::Cleared {
+        digest: digest.clone(),
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+    }])
 }
 
 /// Whoever pauses anew says anew until when. A process that wants to end leaves a person's pause as

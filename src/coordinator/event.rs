@@ -12,7 +12,7 @@ use super::outcome::{Lagging, Problem};
 use super::plan::Plan;
 use super::safety::Refusal;
 use crate::model::id::{ContainerId, HookName, HostName, SiteName};
-use crate::model::image::{Digest, ImageRef};
+use crate::model::image::{Digest, ImageRef, Pins};
 use crate::model::inventory::Inventory;
 use crate::model::marker::Marker;
 use crate::model::rrset::{UpdateOutcome, ZoneChange, ZoneView};
@@ -348,6 +348,14 @@ pub enum Event {
     AttemptBegun {
         site: SiteName,
     },
+    /// The images of the visit failed for good. It is begun again with those that passed at its
+    /// site last, and what failed is barred.
+    RollbackBegun {
+        site: SiteName,
+        problem: Problem,
+        pins: Pins,
+        barred: Pins,
+    },
     /// The pause after a refused write is over: it is wanted again.
     WriteAgain {
         site: SiteName,
@@ -424,6 +432,14 @@ pub enum Event {
     Ended {
         end: RotationEnd,
     },
+
+    // --- between rotations, too
+    /// A person says that a digest that was barred may be used again.
+    Cleared {
+        digest: Digest,
+        actor: String,
+        reason: String,
+    },
 }
 
 /// What a pause ends by.
@@ -488,6 +504,8 @@ pub enum VisitEnd {
     Skipped,
     /// It was withdrawn, and is back as it was.
     PutBack,
+    /// What was planned for it failed; it serves the images that passed there last.
+    RolledBack,
     /// It stays out until a later visit or `restore`.
     Quarantined,
     /// It is in service, but the visit did not end as planned.
@@ -503,6 +521,7 @@ impl VisitEnd {
             VisitEnd::Completed => "completed",
             VisitEnd::Skipped => "skipped",
             VisitEnd::PutBack => "put_back",
+            VisitEnd::RolledBack => "rolled_back",
             VisitEnd::Quarantined => "quarantined",
             VisitEnd::LeftInService => "left_in_service",
             VisitEnd::LeftOut => "left_out",

@@ -70,6 +70,12 @@ pub enum Command {
         fleet: Arc<Fleet>,
         playbook: Arc<Playbook>,
     },
+    /// A digest that was barred may be used again.
+    Clear {
+        digest: Digest,
+        actor: String,
+        reason: String,
+    },
     /// Whatever was interrupted is brought to safety and not continued.
     Supersede,
 }
@@ -86,6 +92,7 @@ impl Command {
             | Command::Abort { .. }
             | Command::Pause { .. }
             | Command::Reread { .. }
+            | Command::Clear { .. }
             | Command::Supersede => None,
         }
     }

@@ -12,7 +12,7 @@ use crate::coordinator::effect::EngineRequest;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::coordinator::plan::Survey;
 use crate::coordinator::safety::{self, Feet};
-use crate::coordinator::state::State;
+use crate::coordinator::state::{Barred, State};
 use crate::dns::Dns;
 use crate::model::fleet::Fleet;
 use crate::model::id::{Epoch, HostName, SiteName};
@@ -48,6 +48,8 @@ pub struct Observations {
     pub zone: Result<ZoneView, Problem>,
     pub inventories: BTreeMap<(SiteName, HostName), Result<Inventory, Problem>>,
     pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
+    /// The digests that failed before, as the store remembers them.
+    pub barred: Arc<BTreeMap<Digest, Barred>>,
     pub feet: Feet,
     /// The name servers that gave no answer, with their reasons.
     pub silent: Vec<(SocketAddr, String)>,
@@ -70,6 +72,7 @@ impl Observations {
             at,
             marker: marker.cloned(),
             digests: self.digests.clone(),
+            barred: Arc::clone(&self.barred),
             highest_epoch: epochs.max().unwrap_or(Epoch(0)),
             feet: self.feet.clone(),
             silent: self.silent.clone(),
@@ -138,6 +141,7 @@ pub async fn observe(
         },
         inventories,
         digests,
+        barred: Arc::clone(&state.barred),
         silent: silent(fleet, answers),
     }
 }

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use super::hook::{Gate, Hook, On};
 use super::hours::QuietHours;
 use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
-use super::image::ImageRef;
+use super::image::{ImageRef, Pins};
 use super::notice::Severity;
 use super::playbook::Playbook;
 use super::rrset::{Family, RecordName, RrKey};
@@ -370,6 +370,14 @@ impl Fleet {
             .collect()
     }
 
+    /// Those of these digests that are of images that the site runs.
+    pub fn pins_of(&self, site: &SiteName, pins: &Pins) -> Pins {
+        let site = self.sites.get(site).into_iter();
+        let images = site.flat_map(|site| &site.hosts).flat_map(Host::images);
+        let pinned = images.filter_map(|image| Some((image.clone(), pins.get(&image)?.clone())));
+        pinned.collect()
+    }
+
     /// Every image of every site, once.
     pub fn images(&self) -> BTreeSet<ImageRef> {
         let hosts = self.sites.values().flat_map(|site| &site.hosts);
@@ -414,6 +422,13 @@ impl Site {
 }
 
 impl Host {
+    /// The images of what a visit makes anew on this host, once.
+    pub fn remade_images(&self) -> BTreeSet<ImageRef> {
+        let services = self.projects.iter().flat_map(|project| &project.services);
+        let remade = services.filter(|service| !service.is_kept());
+        remade.map(|service| service.image.clone()).collect()
+    }
+
     /// Every image this host runs, once.
     pub fn images(&self) -> BTreeSet<ImageRef> {
         self.projects

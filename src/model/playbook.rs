@@ -154,10 +154,13 @@ pub enum Preflight {
     Halt,
 }
 
-/// What a failed visit does. `last_good` is refused by name until it is built.
+/// What follows when the new containers of a site failed for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureThen {
+    /// The site stays out.
     Quarantine,
+    /// It is made again from the digests that passed there last.
+    LastGood,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::world::{Desk, World};
 use crate::coordinator::effect::Effect;
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::machine::Coordinator;
-use crate::coordinator::plan::{Blocked, Mode, Options, Plan, Wish, plan};
+use crate::coordinator::plan::{Blocked, Mode, Options, Plan, Survey, Wish, plan};
 use crate::model::id::SiteName;
 
 /// A world with one to three coordinators.
@@ -248,7 +248,10 @@ impl Crew {
             actor: "sim".to_owned(),
             reason: None,
         };
-        let survey = self.world.survey();
+        let survey = Survey {
+            barred: self.machine().state().barred.clone(),
+            ..self.world.survey()
+        };
         plan(&self.world.fleet, &self.world.playbook, wish, &survey)
     }
 

@@ -49,10 +49,11 @@ pub enum Fault {
     Pauses,
     Trials,
     Hooks,
+    BadImages,
 }
 
 /// Every fault, with the name and the words that people know it by.
-const TABLE: [(Fault, &str, &str); 44] = [
+const TABLE: [(Fault, &str, &str); 45] = [
     (
         Fault::LostUpdates,
         "lost-updates",
@@ -241,6 +242,11 @@ const TABLE: [(Fault, &str, &str); 44] = [
         "a person accepts a rebuilt site that waits to be tried by hand, or refuses it",
     ),
     (Fault::Hooks, "hooks", "hooks say not yet, or fail"),
+    (
+        Fault::BadImages,
+        "bad-images",
+        "a new release is bad, wherever it runs",
+    ),
 ];
 
 impl Fault {

@@ -23,14 +23,14 @@ pub struct Container {
     pub digests: Vec<Digest>,
 }
 
-/// Those that were made, on the digests that the plan pinned.
+/// Those that were made, on the digests that the visit goes by.
 pub(super) fn made(
     fleet: &Fleet,
     rotation: &Rotation,
     (site, host): (&SiteName, &HostName),
     made: &[Made],
 ) -> Vec<Container> {
-    let pins = &rotation.plan_of(site).pins;
+    let pins = rotation.pins_for(site);
     let declared = fleet.sites.get(site).and_then(|site| site.host(host));
     let digest = |made: &Made| {
         let mut projects = declared?.projects.iter();

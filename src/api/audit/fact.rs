@@ -140,6 +140,20 @@ fn what(fleet: &Fleet, event: &Event, before: &State, after: &State) -> Option<W
             attempt: *attempt,
             why: problem.what.clone(),
         },
+        Event::RollbackBegun {
+            problem,
+            pins,
+            barred,
+            ..
+        } => What::RollbackBegun {
+            why: problem.what.clone(),
+            digests: pins.clone(),
+            barred: barred.clone(),
+        },
+        Event::Cleared { digest, reason, .. } => What::DigestCleared {
+            digest: digest.clone(),
+            reason: reason.clone(),
+        },
         Event::Soaked { .. } => What::Soaked {},
         Event::SoakBroken { problem, .. } => What::SoakBroken {
             why: problem.what.clone(),

@@ -143,6 +143,11 @@ pub enum What {
         rule: String,
         why: String,
     },
+    /// A digest that was barred may be planned again.
+    DigestCleared {
+        digest: Digest,
+        reason: String,
+    },
     TagMoved {
         moved: BTreeMap<ImageRef, Digest>,
     },
@@ -199,6 +204,13 @@ pub enum What {
         attempt: u32,
         why: String,
     },
+    /// Its images failed for good: it is made again from those that passed there last. What failed
+    /// is `barred`.
+    RollbackBegun {
+        why: String,
+        digests: BTreeMap<ImageRef, Digest>,
+        barred: BTreeMap<ImageRef, Digest>,
+    },
     /// It was healthy in service; images that nothing uses go next.
     Soaked {},
     SoakBroken {
@@ -212,7 +224,8 @@ pub enum What {
     StoppedAnswering {
         why: String,
     },
-    /// `completed`, `skipped`, `put_back`, `quarantined`, `left_in_service`, `left_out`.
+    /// `completed`, `skipped`, `put_back`, `rolled_back`, `quarantined`, `left_in_service`,
+    /// `left_out`.
     VisitEnded {
         end: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -154,6 +154,17 @@ fn told(what: &What) -> String {
         What::PutInByHand {} => "somebody put it into DNS by hand".to_owned(),
         What::Verified {} => "verified".to_owned(),
         What::AttemptFailed { attempt, why } => format!("attempt {attempt} failed: {why}"),
+        What::RollbackBegun { why, barred, .. } => {
+            let barred: Vec<&str> = barred.values().map(|digest| digest.short()).collect();
+            let barred = match barred.as_slice() {
+                [] => String::new(),
+                barred => format!("; barred: {}", barred.join(", ")),
+            };
+            format!("rolled back to the images that passed here last: {why}{barred}")
+        }
+        What::DigestCleared { digest, reason } => {
+            format!("{} is barred no more: {reason}", digest.short())
+        }
         What::Soaked {} => "soaked: healthy in service".to_owned(),
         What::SoakBroken { why } => format!("fails in service: {why}"),
         What::PuttingBack { why } => format!("goes back as it was: {why}"),

@@ -30,7 +30,13 @@ pub struct Fact<'a> {
 pub(super) const OUTCOMES: [&str; 5] = ["applied", "not_applied", "refused", "unknown", "not_sent"];
 
 /// How a visit can end.
-pub(super) const VISIT_RESULTS: [&str; 4] = ["completed", "skipped", "put_back", "quarantined"];
+pub(super) const VISIT_RESULTS: [&str; 5] = [
+    "completed",
+    "skipped",
+    "put_back",
+    "rolled_back",
+    "quarantined",
+];
 
 impl Metrics {
     /// Takes a fact in. `fleet` is the one of its rotation.
@@ -165,6 +171,7 @@ fn visit_result(public: &Public) -> Option<&'static str> {
         Public::VisitCompleted { .. } => Some("completed"),
         Public::SiteSkipped { .. } => Some("skipped"),
         Public::PutBack { .. } => Some("put_back"),
+        Public::RolledBack { .. } => Some("rolled_back"),
         Public::SiteQuarantined { .. } => Some("quarantined"),
         Public::RotationPlanned { .. }
         | Public::VisitStarted { .. }
@@ -181,6 +188,7 @@ fn visit_result(public: &Public) -> Option<&'static str> {
         | Public::Verified { .. }
         | Public::Restored { .. }
         | Public::Soaked
+        | Public::RollingBack { .. }
         | Public::Retrying { .. }
         | Public::HookFailed { .. }
         | Public::Waiting { .. }

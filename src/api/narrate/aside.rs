@@ -46,6 +46,11 @@ fn of_marker(event: &Event, before: &State) -> Option<String> {
                 .map_or(String::new(), |why| format!(": {why}"));
             format!("{actor} asks to end the rotation{why}")
         }
+        Event::Cleared {
+            digest,
+            actor,
+            reason,
+        } => format!("{actor} clears {}: {reason}", digest.short()),
         Event::RebuildQueued { plan } => {
             let sites: Vec<&str> = plan.sites().map(SiteName::as_str).collect();
             format!(
@@ -329,6 +334,8 @@ fn of_visit(event: &Event) -> Option<String> {
         | Event::TrialRefused { .. }
         | Event::Verified { .. }
         | Event::AttemptFailed { .. }
+        | Event::RollbackBegun { .. }
+        | Event::Cleared { .. }
         | Event::AttemptBegun { .. }
         | Event::WriteAgain { .. }
         | Event::SoakBegun { .. }

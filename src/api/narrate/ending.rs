@@ -31,6 +31,7 @@ pub(super) fn visit_ended(
             next_site: next_site(after),
         }),
         (VisitEnd::PutBack, _) => Some(Public::PutBack { why, cure }),
+        (VisitEnd::RolledBack, _) => Some(Public::RolledBack { why, cure }),
         (VisitEnd::Skipped | VisitEnd::LeftOut, _) => Some(Public::SiteSkipped { why, cure }),
         // Whoever took over answers for it: where it stands by now is not known here.
         (VisitEnd::Quarantined, _) if has_lost => None,

@@ -107,6 +107,17 @@ pub(super) fn public(
             after: retry::backoff(attempt + 1).as_secs(),
             why: problem.what.clone(),
         }),
+        Event::RollbackBegun {
+            problem,
+            pins,
+            barred,
+            ..
+        } => Some(Public::RollingBack {
+            why: problem.what.clone(),
+            cure: problem.cure.clone(),
+            digests: pins.clone(),
+            barred: barred.clone(),
+        }),
         Event::Soaked { .. } => Some(Public::Soaked),
         Event::VisitEnded { site, end, problem } => {
             visit_ended(*end, problem.as_ref(), site, before, after)
@@ -188,7 +199,8 @@ pub(super) fn public(
         | Event::Halted { .. }
         | Event::WaveEnded { .. }
         | Event::WindowAwaited { .. }
-        | Event::WindowDue => None,
+        | Event::WindowDue
+        | Event::Cleared { .. } => None,
     }
 }
 
@@ -270,7 +282,7 @@ fn kept_drifted(
         return None;
     }
     let declared = fleet.sites.get(&visit.site)?.host(host)?;
-    let pins = &running(after)?.plan_of(&visit.site).pins;
+    let pins = running(after)?.pins_for(&visit.site);
     let drifted = drifted(declared, inventory, pins);
     (!drifted.is_empty()).then(|| Public::KeptDrifted {
         host: host.clone(),
@@ -292,7 +304,7 @@ fn images_pulled(fleet: &Fleet, visit: &Visit, after: &State) -> Option<Public> 
         .iter()
         .filter(|host| visit.hosts.contains_key(&host.name))
         .flat_map(|host| host.images())
-        .filter(|image| running(after).is_some_and(|r| r.plan.pins.contains_key(image)))
+        .filter(|image| running(after).is_some_and(|r| r.pins_for(&visit.site).contains_key(image)))
         .collect();
     Some(Public::ImagesPulled {
         images: images.len() as u64,

@@ -57,6 +57,7 @@ pub(in crate::api) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::Verified { site, .. }
         | Event::AttemptFailed { site, .. }
         | Event::AttemptBegun { site, .. }
+        | Event::RollbackBegun { site, .. }
         | Event::WriteAgain { site, .. }
         | Event::SoakBegun { site, .. }
         | Event::TrafficSeen { site, .. }
@@ -92,7 +93,8 @@ pub(in crate::api) fn site_of(event: &Event) -> Option<SiteName> {
         | Event::WaveEnded { .. }
         | Event::WindowAwaited { .. }
         | Event::WindowDue
-        | Event::Ended { .. } => None,
+        | Event::Ended { .. }
+        | Event::Cleared { .. } => None,
     }
 }
 

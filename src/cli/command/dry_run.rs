@@ -255,6 +255,7 @@ impl Fate {
             }
             VisitWould::End(VisitEnd::Skipped) => "skipped".to_owned(),
             VisitWould::End(VisitEnd::PutBack) => "withdrawn and put back as it was".to_owned(),
+            VisitWould::End(VisitEnd::RolledBack) => "rolled back".to_owned(),
             VisitWould::End(VisitEnd::Quarantined) => "left out of DNS".to_owned(),
             VisitWould::End(VisitEnd::LeftInService) => "left in service".to_owned(),
             VisitWould::End(VisitEnd::LeftOut) => "left out of DNS, as it was found".to_owned(),

@@ -266,7 +266,9 @@ impl<'a> Elsewhere<'a> {
 
     /// The rotation stopped before its end.
     fn stopped(&self, unchanged: Exit) -> Exit {
-        if self.has_changed || self.so_far == Exit::Attention {
+        if self.so_far == Exit::RolledBack {
+            Exit::RolledBack
+        } else if self.has_changed || self.so_far == Exit::Attention {
             Exit::Attention
         } else {
             unchanged
@@ -389,6 +391,7 @@ fn ended(public: &Public) -> Option<Exit> {
         Public::VisitCompleted { .. } => Some(Exit::Done),
         // Nothing of it was changed.
         Public::SiteSkipped { .. } => Some(Exit::Refused),
+        Public::RolledBack { .. } => Some(Exit::RolledBack),
         Public::PutBack { .. } | Public::SiteQuarantined { .. } => Some(Exit::Attention),
         Public::RotationPlanned { .. }
         | Public::VisitStarted { .. }
@@ -405,6 +408,7 @@ fn ended(public: &Public) -> Option<Exit> {
         | Public::Verified { .. }
         | Public::Restored { .. }
         | Public::Soaked
+        | Public::RollingBack { .. }
         | Public::Retrying { .. }
         | Public::HookFailed { .. }
         | Public::Waiting { .. }

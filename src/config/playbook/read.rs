@@ -258,18 +258,10 @@ fn read_failure(table: Option<Table<'_>>, findings: &mut Findings) -> Failure {
         let words = [("skip", Preflight::Skip), ("halt", Preflight::Halt)];
         failure.preflight = table.choice("preflight", &words, failure.preflight, findings);
         let words = [
-            ("quarantine", Some(FailureThen::Quarantine)),
-            ("last_good", None),
+            ("quarantine", FailureThen::Quarantine),
+            ("last_good", FailureThen::LastGood),
         ];
-        let then = table.choice("then", &words, Some(FailureThen::Quarantine), findings);
-        if then.is_none() {
-            findings
-                .error(
-                    table.span_of("then"),
-                    "then = \"last_good\" is not built yet",
-                )
-                .hint("use then = \"quarantine\": the site stays out and the rotation halts");
-        }
+        failure.then = table.choice("then", &words, failure.then, findings);
         table.finish(findings);
     }
     failure

@@ -293,6 +293,17 @@ impl Applying<'_> {
                 });
             }
             Event::AttemptBegun { site } => self.visit(site, Visit::attempt_begun),
+            Event::RollbackBegun {
+                site,
+                problem,
+                pins,
+                barred,
+            } => {
+                self.bar(site, barred, problem);
+                self.visit(site, |visit, turn| {
+                    visit.rollback_begun(turn, pins, problem)
+                });
+            }
             Event::WriteAgain { site } => self.visit(site, Visit::write_again),
             Event::SoakBegun { site } => self.visit(site, Visit::soak_begun),
             Event::TrafficSeen {
@@ -351,6 +362,13 @@ impl Applying<'_> {
                 }
             }
             Event::Ended { end } => self.ended(end),
+            Event::Cleared {
+                digest,
+                actor: _,
+                reason: _,
+            } => {
+                Arc::make_mut(&mut self.state.barred).remove(digest);
+            }
         }
     }
 

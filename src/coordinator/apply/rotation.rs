@@ -13,10 +13,11 @@ use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, Plan, recreates};
 use crate::coordinator::safety::{Presence, presence};
 use crate::coordinator::state::{
-    Ending, EvidenceWork, Hold, Lane, Pause, Rotation, Stage, Visit, Wait, WindowWait,
+    Barred, Ending, EvidenceWork, Hold, Lane, Pause, Rotation, Stage, Visit, Wait, WindowWait,
 };
 use crate::coordinator::visit::Turn;
 use crate::model::id::SiteName;
+use crate::model::image::Pins;
 use crate::model::time::Ttl;
 
 impl Applying<'_> {
@@ -188,6 +189,24 @@ impl Applying<'_> {
         if let Some(rotation) = self.state.rotation_mut() {
             let site = site.clone();
             rotation.writes.push_back(Intent::Hold { site });
+        }
+    }
+
+    /// What failed at one site is not planned for any.
+    pub(super) fn bar(&mut self, site: &SiteName, failed: &Pins, problem: &Problem) {
+        let Some(rotation) = &self.state.rotation else {
+            return;
+        };
+        let rotation = rotation.plan_of(site).id.clone();
+        let barred = Arc::make_mut(&mut self.state.barred);
+        for (image, digest) in failed {
+            barred.entry(digest.clone()).or_insert_with(|| Barred {
+                image: image.clone(),
+                site: site.clone(),
+                rotation: rotation.clone(),
+                at: self.now.wall,
+                why: problem.what.clone(),
+            });
         }
     }
 
@@ -400,6 +419,7 @@ impl Applying<'_> {
             out_since: None,
             recreate_since: None,
             on_trial: Duration::ZERO,
+            rollback: None,
         }
     }
 }

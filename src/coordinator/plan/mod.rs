@@ -7,6 +7,7 @@ mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,9 @@ pub use timing::Timing;
 pub use windows::{Course, Outline, outline};
 
 use super::outcome::Problem;
-use super::safety::{Feet, own_feet};
-use crate::model::fleet::{Fleet, Host};
+use super::safety::{Feet, barred, own_feet};
+use super::state::Barred;
+use crate::model::fleet::Fleet;
 use crate::model::hours::Window;
 use crate::model::id::{Channel, Epoch, HostName, PlaybookName, RotationId, SiteName};
 use crate::model::image::{Digest, ImageRef, Pins};
@@ -127,6 +129,8 @@ pub struct Survey {
     pub at: Timestamp,
     pub marker: Option<Marker>,
     pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
+    /// The digests that failed before.
+    pub barred: Arc<BTreeMap<Digest, Barred>>,
     pub highest_epoch: Epoch,
     pub feet: Feet,
     /// The name servers that gave no answer, with their reasons.
@@ -174,6 +178,7 @@ pub fn plan(
     let recreated = sites::recreated(&sites, playbook, &wish.mode, survey);
     let fleet = &wish.options.kept.treat(fleet.clone(), &sites);
     let pins = pins::pins(fleet, &recreated, &wish, survey, &mut reasons);
+    reasons.extend(barred(&pins, &survey.barred));
     let strays = playbook.recreate.strays;
     for site in &recreated {
         for reason in own_feet(fleet, site, &survey.feet, strays) {
@@ -253,11 +258,7 @@ impl Plan {
 
     /// The pinned digests of what a site runs.
     pub fn pins_of(&self, fleet: &Fleet, site: &SiteName) -> Pins {
-        let site = fleet.sites.get(site).into_iter();
-        let images = site.flat_map(|site| &site.hosts).flat_map(Host::images);
-        let pinned =
-            images.filter_map(|image| self.pins.get(&image).map(|digest| (image, digest.clone())));
-        pinned.collect()
+        fleet.pins_of(site, &self.pins)
     }
 
     /// The pinned digest of each image, by the channel of the sites that run it.

@@ -1,5 +1,6 @@
 //! The safety rules that are questions about what was seen: each has the name that people meet
 //! when it says no. Who asks them, and when, stands in `lane` and `visit`.
+mod barred;
 mod engine;
 mod floor;
 mod kept;
@@ -7,6 +8,7 @@ mod marker;
 mod own_feet;
 mod presence;
 
+pub use barred::barred;
 pub use engine::{Expected, fence, own_work};
 pub use floor::{floor, never_empty, still_served, ttl};
 pub use kept::{drifted, rebuild_kept};

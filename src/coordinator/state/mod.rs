@@ -1,4 +1,5 @@
 //! What the machine remembers. A waiting state names the effects it awaits, by token.
+mod barred;
 mod host;
 mod lane;
 mod rotation;
@@ -11,17 +12,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use barred::Barred;
 pub use host::HostWork;
 pub use lane::{Flight, Lane};
 pub use rotation::{Ending, Pause, Rotation, WindowWait};
 pub use stage::{LastInventory, Look, Quietness, Stage, TrafficWait, Trial};
-pub use visit::{AskedHook, EvidenceWork, HookTurn, Visit};
+pub use visit::{AskedHook, EvidenceWork, HookTurn, Rollback, Visit};
 
 use super::guards::Guard;
 use super::safety::{self, Presence};
 use crate::model::fleet::Fleet;
 use crate::model::id::{Epoch, Nonce, SiteName, Token};
-use crate::model::image::Pins;
+use crate::model::image::{Digest, Pins};
 use crate::model::marker::Marker;
 use crate::model::rrset::{RecordName, ZoneView};
 use crate::model::time::Mono;
@@ -41,6 +43,8 @@ pub struct State {
     pub rotation: Option<Arc<Rotation>>,
     /// The digests that last passed at each site.
     pub last_good: Arc<BTreeMap<SiteName, Pins>>,
+    /// Digests that failed somewhere: nothing is planned with them until a person clears them.
+    pub barred: Arc<BTreeMap<Digest, Barred>>,
     /// Addresses that stay out because their host was left out by name.
     pub left_out: BTreeMap<SiteName, BTreeSet<(RecordName, IpAddr)>>,
     /// Sites out of DNS whose drain this store has seen to its end: they have no users.
@@ -149,6 +153,8 @@ pub struct Carried {
     epoch: Epoch,
     marker: Option<Marker>,
     last_good: Arc<BTreeMap<SiteName, Pins>>,
+    #[serde(default)]
+    barred: Arc<BTreeMap<Digest, Barred>>,
     left_out: BTreeMap<SiteName, BTreeSet<(RecordName, IpAddr)>>,
     #[serde(default)]
     drained: BTreeSet<SiteName>,
@@ -161,6 +167,7 @@ impl From<&State> for Carried {
             epoch: state.epoch,
             marker: state.marker.clone(),
             last_good: Arc::clone(&state.last_good),
+            barred: Arc::clone(&state.barred),
             left_out: state.left_out.clone(),
             drained: state.drained.clone(),
         }
@@ -174,6 +181,7 @@ impl From<Carried> for State {
             epoch: carried.epoch,
             marker: carried.marker,
             last_good: carried.last_good,
+            barred: carried.barred,
             left_out: carried.left_out,
             drained: carried.drained,
             ..State::default()

@@ -9,6 +9,7 @@ use crate::coordinator::intent::Intent;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::Plan;
 use crate::model::id::{HostName, SiteName, Token};
+use crate::model::image::Pins;
 use crate::model::marker::Marker;
 use crate::model::time::{Mono, Ttl};
 
@@ -99,6 +100,13 @@ impl Rotation {
     /// The plan that the visit of `site` follows: the rotation's, or the one it was asked for with.
     pub fn plan_of(&self, site: &SiteName) -> &Plan {
         self.asked.get(site).unwrap_or(&self.plan)
+    }
+
+    /// The digests that `site` is visited with.
+    pub fn pins_for(&self, site: &SiteName) -> &Pins {
+        let plan = self.plan_of(site);
+        let visit = self.visits.get(site);
+        visit.map_or(&plan.pins, |visit| visit.pins(plan))
     }
 
     /// The sites of the wave in hand whose visits have not begun.

@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use crate::coordinator::event::{DrainReason, VisitKind};
 use crate::coordinator::guards::Guard;
 use crate::coordinator::intent::Intent;
+use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::Plan;
 use crate::model::hook::Gate;
 use crate::model::id::{ContainerId, HookName, HostName, SiteName, Token};
+use crate::model::image::Pins;
 use crate::model::rrset::RecordName;
 use crate::model::time::{Mono, Ttl};
 
@@ -65,6 +67,17 @@ pub struct Visit {
     pub recreate_since: Option<Mono>,
     /// For how long it has waited for people to try it.
     pub on_trial: Duration,
+    /// Its own images failed, and it goes on with others: once a visit.
+    pub rollback: Option<Rollback>,
+}
+
+/// What a visit goes on with after its images failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollback {
+    /// The digests that passed at the site last.
+    pub pins: Pins,
+    /// Why the others failed.
+    pub problem: Problem,
 }
 
 /// How far the evidence of a visit is: taken while the site drains, never waited for without end.
@@ -99,6 +112,14 @@ pub enum HookTurn {
 }
 
 impl Visit {
+    /// The digests that the visit goes by: those it rolled back to, else its plan's. Whoever asks
+    /// what the site is to run asks here.
+    pub fn pins<'a>(&'a self, plan: &'a Plan) -> &'a Pins {
+        let rollback = self.rollback.as_ref();
+        let rollback = rollback.filter(|_| Guard::RollbackIsGoneBy.stands());
+        rollback.map_or(&plan.pins, |rollback| &rollback.pins)
+    }
+
     /// Whether a verified site is left out of DNS: it was found out, and nobody asked.
     pub fn stays_out(&self, plan: &Plan) -> bool {
         self.kind == VisitKind::FoundOut && !plan.options.restore

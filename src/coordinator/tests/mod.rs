@@ -11,6 +11,7 @@ mod kept;
 mod marker;
 mod recreating;
 mod returning;
+mod rolling_back;
 mod rotations;
 mod tightening;
 mod trial;

@@ -17,8 +17,11 @@ impl Story<'_> {
     /// failed.
     pub(super) fn failed(&self, problem: &Problem) -> Vec<Event> {
         let visit = self.visit;
-        if visit.attempt >= retry::RECREATE_ATTEMPTS || visit.kind == VisitKind::AsItStands {
-            return self.give_up(problem);
+        let is_last =
+            visit.attempt >= retry::RECREATE_ATTEMPTS || visit.kind == VisitKind::AsItStands;
+        // What failed elsewhere meanwhile is not tried once more.
+        if is_last || self.has_barred() {
+            return self.failed_for_good(problem);
         }
         vec![Event::AttemptFailed {
             site: self.site(),
@@ -26,6 +29,12 @@ impl Story<'_> {
             attempt: visit.attempt,
             until: self.now.mono.plus(retry::backoff(visit.attempt + 1)),
         }]
+    }
+
+    /// No further attempt follows with these images.
+    pub(super) fn failed_for_good(&self, problem: &Problem) -> Vec<Event> {
+        let rollback = self.rollback(problem);
+        rollback.unwrap_or_else(|| self.give_up(&self.after_rollback(problem)))
     }
 
     /// The visit has failed, and the rotation is over. A site of which nothing was stopped goes
@@ -147,7 +156,7 @@ impl Story<'_> {
                 .is_some_and(|work| *work != HostWork::None)
         };
         let hosts = declared.hosts.iter().filter(|host| made(&host.name));
-        let pins = &self.plan().pins;
+        let pins = self.visit.pins(self.plan());
         let missing: ImageRef = hosts
             .flat_map(|host| host.images())
             .find(|image| !pins.contains_key(image))?;

@@ -11,6 +11,7 @@ mod progress;
 mod recreating;
 mod requests;
 mod returning;
+mod rolling_back;
 mod to_safety;
 mod trial;
 mod turn;

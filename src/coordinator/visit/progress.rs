@@ -70,7 +70,7 @@ pub(crate) fn advance(story: &Story<'_>) -> Vec<Event> {
             problem,
         } if hosts.is_empty() && !story.is_making() => story.discarded(*end, problem.as_ref()),
         Stage::Refused { intent, problem } => story.refused(intent, problem),
-        Stage::OutAgain { problem } => story.ends(VisitEnd::Quarantined, problem),
+        Stage::OutAgain { problem } => story.out_again(problem),
         Stage::Probing { .. }
         | Stage::Withdrawing
         | Stage::Following { .. }
@@ -208,7 +208,7 @@ impl Story<'_> {
             return if problem.is_transient {
                 self.failed(&problem)
             } else {
-                self.give_up(&problem)
+                self.failed_for_good(&problem)
             };
         }
         if !visit.recreates() {
@@ -278,6 +278,7 @@ impl Story<'_> {
             | HostWork::Unready { .. } => true,
         });
         match proof {
+            None if self.has_barred() => self.rolls_back_unstarted(),
             None => vec![Event::StartBegun {
                 site: self.site(),
                 level: 0,
@@ -315,16 +316,18 @@ impl Story<'_> {
         }]
     }
 
-    fn visited(&self) -> Event {
-        let end = if self.visit.stays_out(self.plan()) {
-            VisitEnd::LeftOut
-        } else {
-            VisitEnd::Completed
+    /// All that was planned for the site is done, or its last good images serve instead.
+    pub(super) fn visited(&self) -> Event {
+        let rollback = self.visit.rollback.as_ref();
+        let end = match rollback {
+            _ if self.visit.stays_out(self.plan()) => VisitEnd::LeftOut,
+            Some(_) => VisitEnd::RolledBack,
+            None => VisitEnd::Completed,
         };
         Event::VisitEnded {
             site: self.site(),
             end,
-            problem: None,
+            problem: rollback.map(|rollback| rollback.problem.clone()),
         }
     }
 

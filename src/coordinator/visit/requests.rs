@@ -138,7 +138,7 @@ impl Asks<'_> {
             fleet: self.ctx.fleet.name.clone(),
             rotation: plan.id.clone(),
             step: gate.as_str(),
-            digests: plan.pins_of(self.ctx.fleet, &site),
+            digests: self.ctx.fleet.pins_of(&site, self.visit.pins(plan)),
             actor: plan.actor.clone(),
             reason: plan.reason.clone(),
             next_site: self.rotation.next_site().cloned(),
@@ -360,7 +360,7 @@ impl Asks<'_> {
             .map(Host::images)
             .unwrap_or_default();
         let pinned = images.into_iter().filter_map(|image| {
-            let digest = self.plan().pins.get(&image)?.clone();
+            let digest = self.visit.pins(self.plan()).get(&image)?.clone();
             Some((image, digest))
         });
         pinned.collect()
@@ -377,7 +377,7 @@ impl Asks<'_> {
     /// The images that the site passed on last, and those it runs.
     fn kept_images(&self) -> BTreeSet<Digest> {
         let last = self.state.last_good.get(&self.visit.site).into_iter();
-        last.chain([&self.plan().pins])
+        last.chain([self.visit.pins(self.plan())])
             .flat_map(|pins| pins.values().cloned())
             .collect()
     }

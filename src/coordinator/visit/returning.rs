@@ -53,7 +53,7 @@ impl Visit {
     /// What it runs is its way back from now on; what it passed on before may go.
     pub(crate) fn soaked(&mut self, turn: &mut Turn<'_>) {
         if self.recreates() {
-            let passed = turn.plan.pins_of(turn.ctx.fleet, &self.site);
+            let passed = turn.ctx.fleet.pins_of(&self.site, self.pins(turn.plan));
             Arc::make_mut(&mut turn.state.last_good).insert(self.site.clone(), passed);
         }
         let made = self

@@ -1,6 +1,6 @@
 //! Once the rotation is ending: what was not touched goes back as it was, what serves is left
 //! alone; what is dirty is finished like any other visit.
-use crate::coordinator::event::{Event, VisitEnd, VisitKind};
+use crate::coordinator::event::{Event, VisitKind};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::{Ending, Lane, Look, Stage};
 
@@ -28,14 +28,7 @@ impl Story<'_> {
                 site: self.site(),
                 problem: cause,
             }]),
-            Way::Serves => {
-                let (site, end) = (self.site(), VisitEnd::Completed);
-                Some(vec![Event::VisitEnded {
-                    site,
-                    end,
-                    problem: None,
-                }])
-            }
+            Way::Serves => Some(vec![self.visited()]),
         }
     }
 
@@ -66,6 +59,9 @@ impl Story<'_> {
                     Way::Leave
                 }
             }
+            // What ends this rotation is why the site was rolled back: that is no reason not to
+            // watch it.
+            Stage::Soaking { .. } if self.is_rolled_back_unasked() => Way::OnAsEver,
             Stage::Soaking { .. } => Way::Serves,
             Stage::Probing {
                 look: Look::ToLeaveAgain { .. } | Look::ToExpel,

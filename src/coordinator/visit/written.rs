@@ -39,6 +39,8 @@ impl Visit {
                 }
             }
             Intent::WithdrawAgain { .. } => {
+                // The marker calls it so from here on.
+                self.is_touched = true;
                 if let Stage::WithdrawingAgain { problem } = &self.stage {
                     self.stage = Stage::OutAgain {
                         problem: problem.clone(),

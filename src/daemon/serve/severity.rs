@@ -25,6 +25,7 @@ pub(super) fn severity(public: &Public, at: Timestamp) -> Option<Severity> {
         | Public::TrialBegun { .. }
         | Public::SiteSkipped { .. }
         | Public::PutBack { .. }
+        | Public::RollingBack { .. }
         | Public::Retrying { .. }
         | Public::KeptDrifted { .. }
         | Public::HookFailed { .. }
@@ -34,7 +35,9 @@ pub(super) fn severity(public: &Public, at: Timestamp) -> Option<Severity> {
         | Public::RotationResumed {
             after: Interruption::Crash,
         } => Some(Severity::Warning),
-        Public::SiteQuarantined { .. } | Public::RotationHalted { .. } => Some(Severity::Critical),
+        Public::SiteQuarantined { .. }
+        | Public::RolledBack { .. }
+        | Public::RotationHalted { .. } => Some(Severity::Critical),
         Public::VisitStarted { .. }
         | Public::ImagesPulled { .. }
         | Public::Ready { .. }

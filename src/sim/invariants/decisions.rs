@@ -2,7 +2,7 @@
 use super::requests::{last_good_is_kept, lost_is_silent, stale_is_silent, unknown_waits};
 use super::{Invariant, ask};
 use crate::coordinator::effect::Effect;
-use crate::coordinator::event::{Event, VisitKind};
+use crate::coordinator::event::{Event, VisitEnd, VisitKind};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::Mode;
@@ -99,6 +99,16 @@ const DECIDED: &[Invariant<OnDecision>] = &[
         name: "on its digests",
         reason: "what is verified is what was planned",
         ask: on_its_digests,
+    },
+    Invariant {
+        name: "rolled back to what passed",
+        reason: "whoever is told that a site serves what it served before is told the truth",
+        ask: rolled_back_to_what_passed,
+    },
+    Invariant {
+        name: "barred is not planned",
+        reason: "what failed at one site is not tried at another before a person has looked",
+        ask: barred_is_not_planned,
     },
     Invariant {
         name: "soaked unbroken",
@@ -363,7 +373,9 @@ fn on_its_digests(world: &World, decided: &Decided<'_>) -> Option<String> {
     if !visit.recreates() {
         return None;
     }
-    let pins = &state.running()?.plan_of(site).pins;
+    let plan = state.running()?.plan_of(site);
+    let rollback = visit.rollback.as_ref();
+    let pins = rollback.map_or(&plan.pins, |rollback| &rollback.pins);
     let declared = world.fleet.sites.get(site)?;
     declared.hosts.iter().find_map(|host| {
         if visit.hosts.get(&host.name)? == &HostWork::None {
@@ -383,6 +395,41 @@ fn on_its_digests(world: &World, decided: &Decided<'_>) -> Option<String> {
             "{} of {site} runs another image",
             container.id.as_str()
         ))
+    })
+}
+
+fn rolled_back_to_what_passed(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    let site = decided.events.iter().find_map(|event| {
+        let Event::VisitEnded {
+            site,
+            end: VisitEnd::RolledBack,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        Some(site)
+    })?;
+    // Who was deposed, and has not seen it yet, knows no better.
+    let is_ours = zone::marker(&world.view)?.epoch == state.epoch;
+    let passed = state.last_good.get(site)?;
+    let there = world.hosts_of(site).into_iter();
+    let there = there.filter_map(|host| world.engines.get(&host)).flatten();
+    let mut running = there.filter(|c| c.is_running() && c.role == Role::Recreated);
+    let other = running.find(|c| !passed.values().any(|digest| c.digests.contains(digest)))?;
+    is_ours.then(|| format!("{} of {site} runs another image", other.id.as_str()))
+}
+
+fn barred_is_not_planned(_: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    decided.events.iter().find_map(|event| {
+        let (Event::Planned { plan } | Event::RebuildQueued { plan }) = event else {
+            return None;
+        };
+        let mut digests = plan.pins.values();
+        let digest = digests.find(|digest| state.barred.contains_key(*digest))?;
+        Some(format!("{} is planned with {}", plan.id, digest.short()))
     })
 }
 

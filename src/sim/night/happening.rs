@@ -13,7 +13,7 @@ use crate::model::rrset::ZoneChange;
 use crate::model::time::{Ttl, span};
 use crate::sim::faults::Fault;
 use crate::sim::trace::{What, Who};
-use crate::sim::world::{HooksSay, Later, Torn, digest};
+use crate::sim::world::{BadImage, HooksSay, Later, Torn, digest};
 
 /// What chance drew for a fault: whom it hits, and for how long (in milliseconds).
 struct Drawn {
@@ -101,6 +101,7 @@ impl Night {
                 self.turns(fault, is_on, "no traffic comes back to restored sites", off);
             }
             Fault::Hooks => self.hooks_object(),
+            Fault::BadImages => self.releases_badly(),
             Fault::Kills
             | Fault::TornDecisions
             | Fault::TakeOvers
@@ -121,6 +122,31 @@ impl Night {
             | Fault::Pauses
             | Fault::Trials => self.people_act(fault, drawn),
         }
+    }
+
+    /// Every tag moves to an image that is bad everywhere.
+    pub(super) fn releases_badly(&mut self) {
+        let (how, words) = match self.chance.below(3) {
+            0 => (BadImage::Dies, "exits when it is started"),
+            1 => (BadImage::FailsProbes, "answers nobody"),
+            _ => (BadImage::DiesLater, "exits in service"),
+        };
+        self.notes(
+            Fault::BadImages,
+            format!("a new release that {words}: every tag moves"),
+        );
+        let tag = self.moves_tags();
+        self.crew.world.faults.bad_images.insert(digest(tag), how);
+    }
+
+    pub(super) fn moves_tags(&mut self) -> u8 {
+        let tag = self.crew.world.tag.wrapping_add(1) % 90 + 2;
+        self.crew.world.tag = tag;
+        self.crew.world.faults.bad_images.remove(&digest(tag));
+        let images = self.crew.world.fleet.images().into_iter();
+        let moved = images.map(|image| (image, digest(tag))).collect();
+        self.crew.hears(&Input::TagsMoved { moved });
+        tag
     }
 
     fn hooks_object(&mut self) {
@@ -360,11 +386,7 @@ impl Night {
             }
             Fault::TagsMove => {
                 self.notes(fault, "a new release: every tag moves");
-                let tag = self.crew.world.tag.wrapping_add(1) % 90 + 2;
-                self.crew.world.tag = tag;
-                let images = self.crew.world.fleet.images().into_iter();
-                let moved = images.map(|image| (image, digest(tag))).collect();
-                self.crew.hears(&Input::TagsMoved { moved });
+                self.moves_tags();
             }
             Fault::ZoneRestored => {
                 if self.chance.one_in(3) {

@@ -95,6 +95,7 @@ impl Night {
                 below_floor: true,
                 ..Options::default()
             };
+            self.clears();
             self.begins(Mode::Rebuild, Some(vec![name.clone()]), options);
             self.ends();
         }
@@ -187,6 +188,7 @@ impl Night {
             any_hour: true,
             ..Options::default()
         };
+        self.clears();
         self.begins(mode, sites, options);
         self.ends();
     }

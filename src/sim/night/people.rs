@@ -22,6 +22,7 @@ impl Night {
     }
 
     pub(super) fn begins(&mut self, mode: Mode, sites: Option<Vec<SiteName>>, options: Options) {
+        self.clears_or_not();
         let Some(plan) = self.planned(mode, sites, options) else {
             return;
         };
@@ -29,6 +30,37 @@ impl Night {
         if self.crew.begins(plan) {
             self.report.rotations += 1;
             self.first.get_or_insert((id, now));
+        }
+    }
+
+    /// Whoever wants something to begin hears what is barred. They say that it was not the image, or
+    /// release another one, or leave it at that.
+    fn clears_or_not(&mut self) {
+        if self.crew.machine().state().barred.is_empty() {
+            return;
+        }
+        match self.chance.below(4) {
+            0 => {}
+            1 => {
+                self.told(Who::Person, "releases what is mended: every tag moves");
+                self.moves_tags();
+            }
+            _ => self.clears(),
+        }
+    }
+
+    /// A person says of all that is barred that it was not the image.
+    pub(super) fn clears(&mut self) {
+        let barred = self.crew.machine().state().barred.clone();
+        for digest in barred.keys() {
+            let seat = self.crew.seat();
+            let words = format!("{seat}: cleanslate release clear {}", digest.short());
+            self.told(Who::Person, &words);
+            self.crew.hears(&Input::Command(Command::Clear {
+                digest: digest.clone(),
+                actor: "ana".to_owned(),
+                reason: "it was the network".to_owned(),
+            }));
         }
     }
 

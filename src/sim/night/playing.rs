@@ -51,6 +51,7 @@ pub(super) struct Night {
     pub(super) chance: Chance,
     pub(super) crew: Crew,
     pub(super) bounds: Bounds,
+    rolls_back: bool,
     /// The rotation that began the night, and when.
     pub(super) first: Option<(RotationId, u64)>,
     /// The zone as it was at some moment, for those who restore it from a copy.
@@ -82,14 +83,37 @@ impl Night {
             copy: world.view.clone(),
             crew: Crew::of(world),
             bounds: stage.bounds(),
+            rolls_back: stage.rolls_back(),
             first: None,
         }
     }
 
     fn plays(&mut self) {
+        if self.rolls_back {
+            self.passes_well();
+        }
         self.begins(Mode::Rotate, None, Options::default());
         self.passes();
         self.heals();
+    }
+
+    /// A night before, without faults: from now on there is something to go back to. The next
+    /// release may be a bad one.
+    fn passes_well(&mut self) {
+        self.begins(Mode::Rotate, None, Options::default());
+        for _ in 0..self.bounds.most_steps {
+            self.tries_all();
+            if !self.step() {
+                break;
+            }
+        }
+        (self.first, self.report.first) = (None, None);
+        let is_bad = self.report.faults.contains(&Fault::BadImages);
+        if is_bad && self.chance.one_in(2) {
+            self.releases_badly();
+        } else {
+            self.moves_tags();
+        }
     }
 
     fn reported(mut self) -> Report {

@@ -6,7 +6,7 @@ use crate::model::fleet::Fleet;
 use crate::model::hook::{Call, Gate, Hook, HookFailure, On, Terms};
 use crate::model::hours::QuietHours;
 use crate::model::id::HostName;
-use crate::model::playbook::{Playbook, Preflight, StillBusy};
+use crate::model::playbook::{FailureThen, Playbook, Preflight, StillBusy};
 use crate::model::time::millis;
 use crate::sim::chance::Chance;
 use crate::sim::faults::Fault;
@@ -88,7 +88,14 @@ impl Stage {
         let is_measured = self.fleet.measures_traffic || !fault.is_about_traffic();
         let is_tried = self.playbook.verify.hold || fault != Fault::Trials;
         let is_asked = !self.fleet.hooks.is_empty() || fault != Fault::Hooks;
-        is_measured && is_tried && is_asked
+        let has_way_back = self.rolls_back() || fault != Fault::BadImages;
+        is_measured && is_tried && is_asked && has_way_back
+    }
+
+    /// Whether a site goes back to its last good images by itself. Where none does, a release that
+    /// is bad everywhere is no other than one that is bad at a site.
+    pub(super) fn rolls_back(&self) -> bool {
+        self.playbook.failure.then == FailureThen::LastGood
     }
 
     pub(super) fn bounds(&self) -> Bounds {
@@ -162,6 +169,9 @@ pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
     playbook.verify.hold = chance.one_in(8);
     if chance.one_in(8) {
         fleet.hooks = hooks(&mut chance);
+    }
+    if chance.one_in(8) {
+        playbook.failure.then = FailureThen::LastGood;
     }
     Stage {
         fleet,

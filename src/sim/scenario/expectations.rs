@@ -122,6 +122,7 @@ impl Scene {
             Some(VisitEnd::Completed) => "completed",
             Some(VisitEnd::Skipped) => "skipped",
             Some(VisitEnd::PutBack) => "put_back",
+            Some(VisitEnd::RolledBack) => "rolled_back",
             Some(VisitEnd::Quarantined) => "quarantined",
             Some(VisitEnd::LeftInService) => "left_in_service",
             Some(VisitEnd::LeftOut) => "left_out",

@@ -1,9 +1,10 @@
 //! An engine a host, with names, labels and slow answers.
-use super::{Later, World, digest, problem, trouble};
-use crate::coordinator::effect::{EngineRequest, Preparation};
+use super::{BadImage, Later, World, digest, problem, trouble};
+use crate::coordinator::effect::{EngineRequest, Made, Preparation};
 use crate::coordinator::outcome::EngineOutcome;
 use crate::model::fleet::Host;
 use crate::model::id::{ContainerId, HostName, SiteName};
+use crate::model::image::Pins;
 use crate::model::inventory::Container;
 use crate::sim::engine::{self, container, services};
 use crate::sim::invariants::{self, Removal};
@@ -27,6 +28,8 @@ impl World {
             });
             let found = found.collect();
             self.engines.insert(host.name.clone(), found);
+            self.copies
+                .insert(host.name.clone(), [digest(1)].into_iter().collect());
         }
     }
 
@@ -53,14 +56,20 @@ impl World {
             EngineRequest::TakeInventory => {
                 EngineOutcome::Inventory(engine::inventory(self.containers(host)).into())
             }
-            EngineRequest::Pull { .. } if self.faults.unpulled.contains(site) => {
+            EngineRequest::Pull { pins }
+                if self.faults.unpulled.contains(site) && !self.has_copies(host, pins) =>
+            {
                 let what = format!("{host}: the registry does not answer");
                 EngineOutcome::Failed(trouble(
                     &what,
                     "see that the registry answers, from that host too",
                 ))
             }
-            EngineRequest::Pull { .. } => EngineOutcome::Pulled { images: 1 },
+            EngineRequest::Pull { pins } => {
+                let copies = self.copies.entry(host.clone()).or_default();
+                copies.extend(pins.values().cloned());
+                EngineOutcome::Pulled { images: 1 }
+            }
             EngineRequest::Prepare(_) if self.faults.disk_full.contains(site) => {
                 let cure = "free space on that host: `docker system df`";
                 EngineOutcome::Unready(vec![trouble("no space left on device", cure)])
@@ -87,8 +96,16 @@ impl World {
                 let problem = trouble("web exited with 1", cure);
                 EngineOutcome::NotStarted { problem }
             }
+            EngineRequest::Start { containers } if self.dies(host, containers) => {
+                let cure = "see its log: `cleanslate report`";
+                let problem = trouble("web of the new image exited with 1", cure);
+                EngineOutcome::NotStarted { problem }
+            }
             EngineRequest::Start { containers } => self.start_made(site, host, containers),
-            EngineRequest::Watch { .. } if self.faults.crashing.contains(site) => {
+            EngineRequest::Watch { .. }
+                if self.faults.crashing.contains(site)
+                    || self.is_bad(site, BadImage::DiesLater) =>
+            {
                 self.ghosts.broke(site);
                 let problem = trouble("web restarts", "see its log: `cleanslate report`");
                 EngineOutcome::Breach { problem }
@@ -115,6 +132,32 @@ impl World {
                 }
             }
         })
+    }
+
+    /// Whether a host needs no registry for these.
+    fn has_copies(&self, host: &HostName, pins: &Pins) -> bool {
+        let copies = self.copies.get(host);
+        let mut digests = pins.values();
+        digests.all(|digest| copies.is_some_and(|copies| copies.contains(digest)))
+    }
+
+    /// Whether one of these is of an image that exits when it is started.
+    fn dies(&self, host: &HostName, made: &[Made]) -> bool {
+        let there = self.engines.get(host).into_iter().flatten();
+        let mut started = there.filter(|c| made.iter().any(|made| made.id == c.id));
+        started.any(|container| self.badness(container) == Some(BadImage::Dies))
+    }
+
+    /// Whether something runs at the site that is of an image that is bad in this way.
+    pub(super) fn is_bad(&self, site: &SiteName, how: BadImage) -> bool {
+        let hosts = self.hosts_of(site).into_iter();
+        let mut there = hosts.filter_map(|host| self.engines.get(&host)).flatten();
+        there.any(|container| container.is_running() && self.badness(container) == Some(how))
+    }
+
+    fn badness(&self, container: &Container) -> Option<BadImage> {
+        let mut digests = container.digests.iter();
+        digests.find_map(|digest| self.faults.bad_images.get(digest).copied())
     }
 
     /// A request whose caller gives up on it: it is carried out later.
@@ -180,12 +223,7 @@ impl World {
         }
     }
 
-    fn start_made(
-        &mut self,
-        site: &SiteName,
-        host: &HostName,
-        made: &[crate::coordinator::effect::Made],
-    ) -> EngineOutcome {
+    fn start_made(&mut self, site: &SiteName, host: &HostName, made: &[Made]) -> EngineOutcome {
         let there = self.containers(host);
         let runs = |id: &ContainerId| there.iter().any(|c| c.id == *id && c.is_running());
         // What runs already may be started once more: that changes nothing.

@@ -1,7 +1,8 @@
 //! What the world does wrong.
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::model::id::{HostName, SiteName};
+use crate::model::image::Digest;
 
 /// What hooks answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +11,17 @@ pub(crate) enum HooksSay {
     Yes,
     NotYet,
     No,
+}
+
+/// How an image is bad: whatever is made from it, wherever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadImage {
+    /// It exits when it is started.
+    Dies,
+    /// It starts, and answers nobody.
+    FailsProbes,
+    /// It exits in service.
+    DiesLater,
 }
 
 /// The switches of a world. All off: everything obeys.
@@ -38,6 +50,7 @@ pub(crate) struct Faults {
     pub(crate) unhealthy: BTreeSet<SiteName>,
     /// Containers of these sites exit while they are watched.
     pub(crate) crashing: BTreeSet<SiteName>,
+    pub(crate) bad_images: BTreeMap<Digest, BadImage>,
     pub(crate) unready: BTreeSet<SiteName>,
     pub(crate) disk_full: BTreeSet<SiteName>,
     /// Sites that get no images from the registry.

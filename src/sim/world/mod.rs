@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub(crate) use faults::{Faults, HooksSay};
+pub(crate) use faults::{BadImage, Faults, HooksSay};
 pub(crate) use fleet::{fleet_of, playbook};
 pub(crate) use ghosts::Ghosts;
 pub(crate) use late::Later;
@@ -29,7 +29,6 @@ use crate::coordinator::input::Input;
 use crate::coordinator::machine::{Coordinator, Rejection};
 use crate::coordinator::outcome::{HookAnswer, Outcome, ProbeOutcome, Problem, TrafficOutcome};
 use crate::coordinator::plan::Survey;
-use crate::coordinator::safety::Feet;
 use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::{Epoch, HostName, SiteName};
@@ -103,6 +102,8 @@ pub(crate) struct World {
     pub(crate) is_overridden: bool,
     /// What each prune was told to keep.
     pub(crate) kept_images: Vec<(HostName, BTreeSet<Digest>)>,
+    /// The images that each host has a copy of.
+    copies: BTreeMap<HostName, BTreeSet<Digest>>,
     /// Probes, with the addresses that were left out of them.
     pub(crate) probed: Vec<(SiteName, ProbeManner, BTreeSet<IpAddr>)>,
     /// So much longer does each effect take, by turns.
@@ -158,6 +159,7 @@ impl World {
             ghosts: Ghosts::of(&fleet),
             is_overridden: false,
             kept_images: Vec::new(),
+            copies: BTreeMap::new(),
             probed: Vec::new(),
             delays: Vec::new(),
             seat: Seat::default(),
@@ -198,8 +200,7 @@ impl World {
             marker: self.marker(),
             digests: images.map(|image| (image, Ok(tag.clone()))).collect(),
             highest_epoch: self.highest_label(),
-            feet: Feet::default(),
-            silent: Vec::new(),
+            ..Survey::default()
         }
     }
 
@@ -406,7 +407,9 @@ impl World {
         if manner != ProbeManner::Watch {
             self.probed.push((site.clone(), manner, without.clone()));
         }
-        let is_failing = self.faults.failing_probes.contains(site) || !self.answers(site, without);
+        let is_failing = self.faults.failing_probes.contains(site)
+            || self.is_bad(site, BadImage::FailsProbes)
+            || !self.answers(site, without);
         match manner {
             ProbeManner::Watch if !is_failing => None,
             ProbeManner::Look | ProbeManner::Verify if !is_failing => {

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(crate) struct Event(pub(crate) Value);
 
 /// Every name that a line may have.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "rotation_planned",
     "visit_started",
     "images_pulled",
@@ -27,6 +27,7 @@ const NAMES: [&str; 27] = [
     "put_back",
     "site_skipped",
     "site_quarantined",
+    "rolling_back",
     "rolled_back",
     "retrying",
     "waiting",

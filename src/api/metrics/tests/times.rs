@@ -268,6 +268,7 @@ fn a_site_that_left_the_configuration_leaves_the_page() {
     visits_total{site="sin",result="completed"} 0
     visits_total{site="sin",result="put_back"} 0
     visits_total{site="sin",result="quarantined"} 0
+    visits_total{site="sin",result="rolled_back"} 0
     visits_total{site="sin",result="skipped"} 0
     "#);
 }

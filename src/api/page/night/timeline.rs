@@ -123,6 +123,7 @@ impl Row {
             | Public::TrialAccepted { .. }
             | Public::Verified { .. }
             | Public::Soaked
+            | Public::RollingBack { .. }
             | Public::Retrying { .. } => self.took(step, at),
             Public::Withdrawn { .. } => {
                 self.took(step, at);
@@ -144,6 +145,7 @@ impl Row {
                 self.came_back(at);
                 self.ended(step, at, "put back");
             }
+            Public::RolledBack { .. } => self.ended(step, at, "rolled back"),
             Public::SiteSkipped { .. } => self.ended(step, at, "skipped"),
             Public::SiteQuarantined { .. } => self.ended(step, at, "quarantined"),
             Public::RotationPlanned { .. }

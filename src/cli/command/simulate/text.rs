@@ -98,6 +98,7 @@ fn visit(end: VisitEnd) -> &'static str {
         VisitEnd::Completed => "visited as planned",
         VisitEnd::Skipped => "skipped, nothing changed",
         VisitEnd::PutBack => "put back as it was",
+        VisitEnd::RolledBack => "back on its last good images",
         VisitEnd::Quarantined => "left out of DNS",
         VisitEnd::LeftInService => "in service, not as planned",
         VisitEnd::LeftOut => "left out, as it was found",

@@ -122,6 +122,8 @@ fn cure(public: &Public) -> Option<String> {
     }
     if let Public::SiteSkipped { cure, .. }
     | Public::PutBack { cure, .. }
+    | Public::RollingBack { cure, .. }
+    | Public::RolledBack { cure, .. }
     | Public::SiteQuarantined { cure, .. }
     | Public::WithdrawRefused { cure, .. } = public
     {

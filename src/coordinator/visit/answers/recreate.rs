@@ -84,7 +84,7 @@ impl Story<'_> {
             }];
         };
         let expected = Expected {
-            pins: &self.plan().pins,
+            pins: self.visit.pins(self.plan()),
             epoch,
             hold,
             condemned: &self.visit.condemned,
