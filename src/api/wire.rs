@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::public::Then;
 use crate::model::id::{HostName, PlaybookName, RotationId, SiteName};
-use crate::model::image::ImageRef;
+use crate::model::image::{Digest, ImageRef};
 
 /// What is asked of a coordinator. What changes something is a POST to its name, `/v1/cordon`, with
 /// its fields as the body; the rest are GETs.
@@ -102,6 +102,8 @@ pub enum Command {
     },
     /// Visits one site now.
     Rebuild(Rebuild),
+    /// A digest that failed, and was barred for it, may be planned again.
+    ReleaseClear { digest: Digest, reason: String },
     /// Images were pushed, somebody says.
     Pushed { images: Vec<ImageRef> },
 }
@@ -182,7 +184,7 @@ pub enum WireError {
 }
 
 /// Every command that is a POST, by the last part of its path.
-pub const COMMANDS: [&str; 12] = [
+pub const COMMANDS: [&str; 13] = [
     "rotate",
     "abort",
     "pause",
@@ -195,6 +197,7 @@ pub const COMMANDS: [&str; 12] = [
     "withdraw",
     "restore",
     "rebuild",
+    "release-clear",
 ];
 
 impl Command {
@@ -218,7 +221,8 @@ impl Command {
             | Command::Uncordon { .. }
             | Command::Withdraw { .. }
             | Command::Restore { .. }
-            | Command::Rebuild(_) => ("POST", format!("/v1/{name}"), Some(body)),
+            | Command::Rebuild(_)
+            | Command::ReleaseClear { .. } => ("POST", format!("/v1/{name}"), Some(body)),
         }
     }
 
@@ -241,7 +245,8 @@ impl Command {
             | Command::Pushed { .. }
             | Command::TakeOver { .. }
             | Command::Recover { .. }
-            | Command::Retry { .. } => None,
+            | Command::Retry { .. }
+            | Command::ReleaseClear { .. } => None,
         }
     }
 

@@ -5,7 +5,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
     abort, audit, backup, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild,
-    recover, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
+    recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
@@ -85,6 +85,8 @@ pub(crate) enum Command {
     TakeOver(take_over::TakeOver),
     Recover(recover::Recover),
     Backup(backup::Backup),
+    #[command(subcommand)]
+    Release(release::Release),
     #[command(subcommand)]
     Token(token::Token),
 }
@@ -223,6 +225,7 @@ mod tests {
           take-over  Takes the marker of another coordinator over at once
           recover    Takes over and brings back every site that the marker calls out
           backup     Copies all that a coordinator knows into one file: to move house with, or to keep
+          release    Images: what failed, and may be used again
           token      Makes, lists and revokes tokens: who may ask the coordinator over the network
 
         Options:

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::{Cli, Command};
 use super::command::{
     abort, audit, backup, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild,
-    recover, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
+    recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -74,6 +74,7 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::TakeOver(args) => Box::pin(take_over::run(desk, &args)).await,
         Command::Recover(args) => Box::pin(recover::run(desk, &args)).await,
         Command::Backup(args) => backup::run(desk, &args),
+        Command::Release(args) => Box::pin(release::run(desk, &args)).await,
         Command::Token(args) => token::run(desk, &args),
     }
 }
@@ -108,7 +109,8 @@ fn is_for_coordinators(command: &Command) -> bool {
         | Command::History(_)
         | Command::Report(_)
         | Command::TakeOver(_)
-        | Command::Recover(_) => true,
+        | Command::Recover(_)
+        | Command::Release(_) => true,
         Command::Init(_)
         | Command::Check(_)
         | Command::Doctor(_)

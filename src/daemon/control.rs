@@ -203,6 +203,7 @@ impl Control {
             | Wanted::History { .. }
             | Wanted::Report { .. }
             | Wanted::Pushed { .. }
+            | Wanted::ReleaseClear { .. }
             | Wanted::Abort { .. }
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }

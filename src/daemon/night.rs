@@ -280,6 +280,14 @@ impl Night<'_> {
                 };
                 Some(plain(command, asking, answer))
             }
+            Wanted::ReleaseClear { digest, reason } => {
+                let command = Command::Clear {
+                    digest,
+                    actor,
+                    reason,
+                };
+                Some(plain(command, asking, answer))
+            }
             // Whoever tried it by hand does not like it.
             Wanted::Withdraw { site, reason, .. } if self.is_on_trial(&site) => {
                 let command = Command::Refuse {

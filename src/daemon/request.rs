@@ -160,7 +160,8 @@ impl Request {
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }
             | Wanted::Retry { .. }
-            | Wanted::Recover { .. } => None,
+            | Wanted::Recover { .. }
+            | Wanted::ReleaseClear { .. } => None,
         }
     }
 

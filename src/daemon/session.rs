@@ -383,6 +383,45 @@ impl Session {
         reloaded.map_err(OpenError::Journal)
     }
 
+    /// Tells the machine at rest what a person says: no rotation is needed for it, and no marker.
+    /// The inner error is why it was not taken.
+    ///
+    /// # Errors
+    /// Failures to read or write the journal.
+    pub fn tell(
+        &mut self,
+        command: Command,
+        asking: &Asking,
+    ) -> Result<Result<(), Problem>, RunError> {
+        let now = self.clock.now();
+        let playbook = self.config.playbooks.values().next().cloned();
+        let Some(playbook) = playbook else {
+            return Ok(Err(no_playbook()));
+        };
+        let holder = self.store.holder().map_err(JournalError::Store)?;
+        let fleet = self.config.fleet.clone();
+        let mut coordinator = Coordinator::new(fleet, playbook, holder, Ttl(0));
+        coordinator.remember(self.state.clone());
+        let decision = match coordinator.decide(&Input::Command(command), now) {
+            Ok(decision) => decision,
+            Err(rejection) => return Ok(Err(rejection.problem)),
+        };
+        let events = decision.events.clone();
+        let ctx = coordinator.context();
+        let steps = audit::steps(&ctx, Arc::new(self.state.clone()), &events, now);
+        let told = audit::told(&ctx, Some(asking), &steps, now);
+        // Of a rotation whose process died; one that has ended has all its records.
+        let interrupted = self.interrupted().map(|interrupted| interrupted.rotation);
+        let store = &mut self.store;
+        // Nothing is sent: whoever drives the next rotation asks for what it awaits.
+        let effects = coordinator.commit(decision, now, |events| {
+            journal::append(store, interrupted.as_ref(), (events, &told), now).map(drop)
+        })?;
+        drop(effects);
+        self.state = coordinator.state().clone();
+        Ok(Ok(()))
+    }
+
     /// Writes to the audit what is about no rotation.
     ///
     /// # Errors
@@ -561,6 +600,14 @@ pub fn rotation_id(name: &str, at: Timestamp) -> RotationId {
     let text = format!("{name}-{}-{random}", at.strftime("%Y%m%dT%H%M%S"));
     text.parse()
         .expect("a playbook's name, digits and letters make a rotation id")
+}
+
+fn no_playbook() -> Problem {
+    Problem {
+        what: "there is not one playbook".to_owned(),
+        cure: "see `cleanslate check`".to_owned(),
+        is_transient: false,
+    }
 }
 
 fn path_bytes(path: &std::path::Path) -> Vec<u8> {

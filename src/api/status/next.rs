@@ -1,5 +1,5 @@
 //! What a person is needed for, and the command that they type.
-use super::printed::{InDns, Next, SiteState, SiteStatus};
+use super::printed::{BarredStatus, InDns, Next, SiteState, SiteStatus};
 use super::seen::{Engine, Seen};
 use crate::coordinator::safety::{drifted, rebuild_kept};
 use crate::coordinator::view::accepted_by;
@@ -18,6 +18,7 @@ impl Seen<'_> {
         }
         next.extend(self.foreign_holder(marker));
         next.extend(self.trials());
+        next.extend(self.barred().into_iter().map(of_barred));
         let resting = sites.iter().filter(|site| site.step.is_none());
         for site in resting {
             next.extend(self.next_of(site, marker));
@@ -125,5 +126,24 @@ impl Seen<'_> {
             why,
             command,
         })
+    }
+}
+
+fn of_barred(barred: BarredStatus) -> Next {
+    let BarredStatus {
+        digest,
+        image,
+        site,
+        why,
+        ..
+    } = barred;
+    Next {
+        site: None,
+        why: format!(
+            "barred: {} of {image} failed at {site} ({why}); move the tag, or where it was not the \
+             image",
+            digest.short()
+        ),
+        command: format!("cleanslate release clear {digest} --reason TEXT"),
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::{
     Channel, FleetName, HolderId, HostName, PlaybookName, RotationId, SiteName,
 };
+use crate::model::image::Digest;
 
 /// The whole status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,9 +22,24 @@ pub struct Status {
     pub sites: Vec<SiteStatus>,
     /// What could not be asked, in words.
     pub unknown: Vec<String>,
+    /// Digests that failed, and are planned nowhere until somebody clears them.
+    #[serde(default)]
+    pub barred: Vec<BarredStatus>,
     /// What the schedules begin next; null: nothing runs by itself.
     #[serde(default)]
     pub next_run: Option<NextRun>,
+}
+
+/// A digest that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BarredStatus {
+    pub digest: Digest,
+    pub image: String,
+    /// Where it failed first.
+    pub site: SiteName,
+    pub rotation: RotationId,
+    pub at: Timestamp,
+    pub why: String,
 }
 
 /// The next run of a schedule.

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::printed::{MarkerStatus, RotationState, RotationStatus, SiteStatus, Status};
+use super::printed::{
+    BarredStatus, MarkerStatus, RotationState, RotationStatus, SiteStatus, Status,
+};
 use crate::api::public::VERSION;
 use crate::coordinator::event::VisitEnd;
 use crate::coordinator::outcome::Problem;
@@ -76,6 +78,7 @@ pub fn status(seen: &Seen<'_>) -> Status {
         marker: marker.as_ref().map(marker_status),
         sites,
         unknown,
+        barred: seen.barred(),
         next_run: None,
     }
 }
@@ -88,6 +91,19 @@ impl Seen<'_> {
             MarkerSeen::Here(marker) => Some(marker.clone()),
             MarkerSeen::Absent | MarkerSeen::Foreign { .. } => None,
         })
+    }
+
+    pub(super) fn barred(&self) -> Vec<BarredStatus> {
+        let barred = self.state.into_iter().flat_map(|state| state.barred.iter());
+        let told = barred.map(|(digest, barred)| BarredStatus {
+            digest: digest.clone(),
+            image: barred.image.to_string(),
+            site: barred.site.clone(),
+            rotation: barred.rotation.clone(),
+            at: barred.at,
+            why: barred.why.clone(),
+        });
+        told.collect()
     }
 
     pub(crate) fn running(&self) -> Option<&Rotation> {

@@ -63,7 +63,7 @@ impl Right {
             | Command::Watch { .. }
             | Command::History { .. }
             | Command::Report { .. } => Right::See,
-            Command::Pushed { .. } => Right::Release,
+            Command::Pushed { .. } | Command::ReleaseClear { .. } => Right::Release,
             Command::Withdraw {
                 below_floor: true, ..
             }

@@ -15,6 +15,7 @@ mod preview;
 pub(super) mod pull;
 pub(super) mod rebuild;
 pub(super) mod recover;
+pub(super) mod release;
 pub(super) mod report;
 pub(super) mod retry;
 pub(super) mod rotate;

@@ -8,7 +8,7 @@ use crate::api::asked::Answer;
 use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
 use crate::coordinator::outcome::Problem;
 use crate::model::id::RotationId;
-use crate::model::image::ImageRef;
+use crate::model::image::{Digest, ImageRef};
 
 pub(super) enum Meant {
     Status,
@@ -16,6 +16,11 @@ pub(super) enum Meant {
     History(usize),
     Report(RotationId),
     Pushed(Vec<ImageRef>),
+    /// What the machine takes at rest, too.
+    Clear {
+        digest: Digest,
+        reason: String,
+    },
     /// A rotation, once it is planned.
     Begin(Box<Request>),
     /// There is nothing to be done; this says so.
@@ -29,6 +34,10 @@ pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
         Wanted::History { last } => Meant::History(*last),
         Wanted::Report { rotation } => Meant::Report(rotation.clone()),
         Wanted::Pushed { images } => Meant::Pushed(images.clone()),
+        Wanted::ReleaseClear { digest, reason } => Meant::Clear {
+            digest: digest.clone(),
+            reason: reason.clone(),
+        },
         Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {
             Meant::Nothing(control::none_runs())
         }

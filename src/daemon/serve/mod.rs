@@ -32,6 +32,7 @@ use super::{past, status};
 use crate::api::asked::{Answer, Asked};
 use crate::api::audit::What;
 use crate::api::http::{Door, Net};
+use crate::coordinator::input::Command;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Deadline, Plan};
 use crate::model::id::{Channel, PlaybookName};
@@ -518,6 +519,19 @@ impl Server {
             }
             asked::Meant::Report(rotation) => {
                 self.control.archive().report(rotation, answer);
+                Ok(())
+            }
+            asked::Meant::Clear { digest, reason } => {
+                let command = Command::Clear {
+                    digest,
+                    actor: actor.user,
+                    reason,
+                };
+                let reply = control::reply(self.session.tell(command, &asking)?);
+                let now = self.session.clock().now();
+                let refusals = &mut self.control.refusals;
+                refusals.note(&mut self.session.store, (&asking, &reply), now)?;
+                drop(answer.send(reply));
                 Ok(())
             }
             asked::Meant::Nothing(reply) => {

@@ -71,6 +71,13 @@ fn sample(of: &Value) -> Value {
         "boolean" => true.into(),
         "integer" => 7.into(),
         "array" => vec![sample(&of["items"])].into(),
+        "string"
+            if of["pattern"]
+                .as_str()
+                .is_some_and(|it| it.starts_with("^sha256:")) =>
+        {
+            format!("sha256:{}", "5".repeat(64)).into()
+        }
         "string" if of["format"] == "date-time" => "2026-11-22T04:30:00Z".into(),
         _ => "x".into(),
     }

@@ -134,6 +134,7 @@ async fn answer(mut questions: mpsc::Receiver<Asked>, events: broadcast::Sender<
             | Command::Uncordon { .. }
             | Command::Restore { .. }
             | Command::Rebuild(_)
+            | Command::ReleaseClear { .. }
             | Command::Pushed { .. } => Answer::Reply(Reply::Ok(serde_json::json!({
                 "asked": format!("{:?}", question.command),
                 "by": question.actor.to_string(),
