@@ -1,6 +1,7 @@
 //! Answers of a registry that are not what was asked for, in words that name the place and the
 //! cure.
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
@@ -76,6 +77,69 @@ pub(super) fn of_token_server(
     Problem {
         what: format!("{} (from its token server {})", problem.what, server(realm)),
         ..problem
+    }
+}
+
+/// A manifest that was to be put under a tag was not taken, or not surely.
+pub(super) fn of_put(place: &Place<'_>, session: &Session, answer: &Answer) -> Problem {
+    let (said, host) = (said(answer), &session.host);
+    match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => may_not_push(place, session),
+        StatusCode::METHOD_NOT_ALLOWED => Problem {
+            what: format!("{place}: the registry takes no pushes (HTTP 405){said}"),
+            cure: format!("let {host} take pushes: a mirror, or one that is read only, does not"),
+            is_transient: false,
+        },
+        StatusCode::BAD_REQUEST if speaks_tls(&answer.body) => speaks_tls_only(place, session),
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Problem {
+            what: format!(
+                "{place}: the registry does not take the manifest (HTTP {}){said}",
+                answer.status.as_u16()
+            ),
+            cure: "push the image anew: the registry lacks a part of it, or does not take its kind"
+                .to_owned(),
+            is_transient: false,
+        },
+        _ => of_answer(place, session, answer),
+    }
+}
+
+/// Whoever we are to the registry may pull, and not push.
+pub(super) fn may_not_push(place: &Place<'_>, session: &Session) -> Problem {
+    let credentials = &session.credentials;
+    Problem {
+        what: format!("{place}: may not be pushed with {credentials}"),
+        cure: format!(
+            "let this user push to the repository; {}",
+            credentials.cure(&session.host)
+        ),
+        is_transient: false,
+    }
+}
+
+/// For how long the registry asks to be left alone.
+pub(super) fn asks_to_wait(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Whether the registry itself says that there is no such image: not something in front of it.
+pub(super) fn says_there_is_none(answer: &Answer) -> bool {
+    const NONE: [&str; 2] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN"];
+    let body: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
+    let mut codes = body.into_iter().flat_map(|body| body.errors);
+    answer.status == StatusCode::NOT_FOUND && codes.any(|it| NONE.contains(&it.code.as_str()))
+}
+
+/// A manifest of a kind that cannot be passed on as it is.
+pub(super) fn of_kind(place: &Place<'_>, kind: &str) -> Problem {
+    Problem {
+        what: format!(
+            "{place}: its manifest is of a kind that is not moved: {}",
+            quoted(kind)
+        ),
+        cure: "push the image anew with a Docker of this decade (schema 2), or as OCI".to_owned(),
+        is_transient: false,
     }
 }
 

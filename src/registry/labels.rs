@@ -6,7 +6,7 @@ use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use super::failure::{self, Place};
-use super::session::Session;
+use super::session::{Ask, Session};
 use crate::coordinator::outcome::Problem;
 use crate::model::image::{Digest, ImageRef, ImageVersion};
 
@@ -85,8 +85,13 @@ impl Session {
     ) -> Result<Vec<u8>, Problem> {
         let place = Place::Image(image);
         let scope = format!("repository:{}:pull", image.repository);
-        let asked = self.ask(&place, Method::GET, path, Some(&scope), authorization);
-        let answer = asked.await?;
+        let asked = Ask {
+            method: Method::GET,
+            path,
+            scope: Some(&scope),
+            content: None,
+        };
+        let answer = self.ask(&place, asked, authorization).await?;
         match answer.status.is_success() {
             true => Ok(answer.body),
             false => Err(failure::of_answer(&place, self, &answer)),

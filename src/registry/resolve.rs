@@ -106,7 +106,7 @@ impl Registries {
             .await
     }
 
-    async fn open(&self, host: &str) -> Result<Session, Problem> {
+    pub(super) async fn open(&self, host: &str) -> Result<Session, Problem> {
         let declared = self.declared.get(host);
         let docker_config = self.docker_config.as_deref();
         let credentials = credentials::look_up(host, declared, docker_config).await?;
@@ -126,7 +126,7 @@ async fn resolve_repository(session: &Session, images: Vec<&ImageRef>) -> Vec<Re
 }
 
 /// Docker Hub has three names.
-fn canonical(host: &str) -> &str {
+pub(super) fn canonical(host: &str) -> &str {
     match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
         host => host,

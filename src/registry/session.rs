@@ -1,8 +1,8 @@
-//! One registry, asked for the length of one resolve. The requests are those of the OCI
-//! distribution specification 1.1, "Pulling manifests".
+//! One registry, asked for the length of one resolve or one move of a tag. The requests are those of
+//! the OCI distribution specification 1.1, "Pulling manifests" and "Pushing manifests".
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
@@ -44,6 +44,40 @@ pub(super) struct Session {
     pub(super) scheme: Scheme,
     pub(super) credentials: Credentials,
     pub(super) http: reqwest::Client,
+}
+
+/// One request to the registry.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    /// Below `/v2/`.
+    pub(super) path: &'a str,
+    /// What a token is asked for.
+    pub(super) scope: Option<&'a str>,
+    /// What is sent, as what.
+    pub(super) content: Option<(&'a HeaderValue, &'a [u8])>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Silence {
+    pub(super) problem: Problem,
+    /// The registry may have heard the request, and may still carry it out.
+    pub(super) was_heard: bool,
+}
+
+impl From<Problem> for Silence {
+    fn from(problem: Problem) -> Silence {
+        Silence {
+            problem,
+            was_heard: false,
+        }
+    }
+}
+
+impl From<Silence> for Problem {
+    fn from(silence: Silence) -> Problem {
+        silence.problem
+    }
 }
 
 /// What one request brought.
@@ -104,7 +138,13 @@ impl Session {
     /// Whether the registry answers and lets us in (the specification's `end-1`).
     pub(super) async fn ping(&self) -> Result<(), Problem> {
         let place = Place::Registry(&self.host);
-        let answer = self.ask(&place, Method::GET, "", None, &mut None).await?;
+        let asked = Ask {
+            method: Method::GET,
+            path: "",
+            scope: None,
+            content: None,
+        };
+        let answer = self.ask(&place, asked, &mut None).await?;
         if answer.status.is_success() {
             Ok(())
         } else {
@@ -112,44 +152,43 @@ impl Session {
         }
     }
 
-    async fn ask_manifest(
+    pub(super) async fn ask_manifest(
         &self,
         method: Method,
         image: &ImageRef,
         authorization: &mut Option<HeaderValue>,
     ) -> Result<Answer, Problem> {
-        let version = match &image.version {
-            ImageVersion::Tag(tag) => tag.as_str(),
-            ImageVersion::Digest(digest) => digest.as_str(),
-        };
-        let path = format!("{}/manifests/{version}", image.repository);
         let scope = format!("repository:{}:pull", image.repository);
+        let asked = Ask {
+            method,
+            path: &manifest_path(image),
+            scope: Some(&scope),
+            content: None,
+        };
         let place = Place::Image(image);
-        self.ask(&place, method, &path, Some(&scope), authorization)
-            .await
+        Ok(self.ask(&place, asked, authorization).await?)
     }
 
     /// Asks, and once more with what a 401 demands.
     pub(super) async fn ask(
         &self,
         place: &Place<'_>,
-        method: Method,
-        path: &str,
-        scope: Option<&str>,
+        asked: Ask<'_>,
         authorization: &mut Option<HeaderValue>,
-    ) -> Result<Answer, Problem> {
-        let first = self
-            .send(place, method.clone(), path, authorization.as_ref())
-            .await?;
+    ) -> Result<Answer, Silence> {
+        let first = self.send(place, &asked, authorization.as_ref()).await?;
         if first.status != StatusCode::UNAUTHORIZED {
             return Ok(first);
         }
-        *authorization = Some(token::authorize(self, place, &first.headers, scope).await?);
-        let second = self
-            .send(place, method, path, authorization.as_ref())
-            .await?;
+        let let_in = token::authorize(self, place, &first.headers, asked.scope).await?;
+        *authorization = Some(let_in);
+        let second = self.send(place, &asked, authorization.as_ref()).await?;
         if second.status == StatusCode::UNAUTHORIZED {
-            return Err(failure::unauthorized(place, self));
+            let problem = match asked.method == Method::PUT {
+                true => failure::may_not_push(place, self),
+                false => failure::unauthorized(place, self),
+            };
+            return Err(problem.into());
         }
         Ok(second)
     }
@@ -157,19 +196,21 @@ impl Session {
     async fn send(
         &self,
         place: &Place<'_>,
-        method: Method,
-        path: &str,
+        asked: &Ask<'_>,
         authorization: Option<&HeaderValue>,
-    ) -> Result<Answer, Problem> {
-        let host = api_host(&self.host);
+    ) -> Result<Answer, Silence> {
+        let (host, path) = (api_host(&self.host), asked.path);
         let url = match self.scheme {
             Scheme::Tls => format!("https://{host}/v2/{path}"),
             Scheme::Plain | Scheme::PlainOnLoopback => format!("http://{host}/v2/{path}"),
         };
         let mut request = self
             .http
-            .request(method, url)
+            .request(asked.method.clone(), url)
             .header(ACCEPT, MANIFEST_TYPES);
+        if let Some((kind, bytes)) = asked.content {
+            request = request.header(CONTENT_TYPE, kind).body(bytes.to_vec());
+        }
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -199,13 +240,19 @@ pub(super) async fn read(
     place: &Place<'_>,
     session: &Session,
     request: reqwest::RequestBuilder,
-) -> Result<Answer, Problem> {
-    let failed = |error: &reqwest::Error| transport::of_request(place, session, error);
+) -> Result<Answer, Silence> {
+    let failed = |error: &reqwest::Error| Silence {
+        problem: transport::of_request(place, session, error),
+        was_heard: !error.is_connect() && !error.is_builder(),
+    };
     let mut response = request.send().await.map_err(|error| failed(&error))?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
         if body.len() + chunk.len() > MANIFEST_BYTES {
-            return Err(failure::too_long(place, MANIFEST_BYTES));
+            return Err(Silence {
+                problem: failure::too_long(place, MANIFEST_BYTES),
+                was_heard: true,
+            });
         }
         body.extend_from_slice(&chunk);
     }
@@ -217,17 +264,26 @@ pub(super) async fn read(
 }
 
 /// A status that a second request at once would only make worse.
-fn is_overloaded(status: StatusCode) -> bool {
+pub(super) fn is_overloaded(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
+/// Where the registry keeps the manifest of an image.
+pub(super) fn manifest_path(image: &ImageRef) -> String {
+    let version = match &image.version {
+        ImageVersion::Tag(tag) => tag.as_str(),
+        ImageVersion::Digest(digest) => digest.as_str(),
+    };
+    format!("{}/manifests/{version}", image.repository)
+}
+
 /// `Docker-Content-Digest`, where it is one that we can compare.
-fn told_digest(headers: &HeaderMap) -> Option<Digest> {
+pub(super) fn told_digest(headers: &HeaderMap) -> Option<Digest> {
     let told = headers.get("docker-content-digest")?;
     told.to_str().ok()?.trim().parse().ok()
 }
 
-fn as_written(image: &ImageRef, found: Digest) -> Result<Digest, Problem> {
+pub(super) fn as_written(image: &ImageRef, found: Digest) -> Result<Digest, Problem> {
     match &image.version {
         ImageVersion::Digest(written) if *written != found => {
             Err(failure::of_digest(&Place::Image(image), written, &found))
@@ -236,7 +292,7 @@ fn as_written(image: &ImageRef, found: Digest) -> Result<Digest, Problem> {
     }
 }
 
-fn hash(manifest: &[u8]) -> Digest {
+pub(super) fn hash(manifest: &[u8]) -> Digest {
     let hex = data_encoding::HEXLOWER.encode(&Sha256::digest(manifest));
     format!("sha256:{hex}")
         .parse()

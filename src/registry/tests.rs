@@ -22,7 +22,7 @@ use crate::probe::stub::{Reply, Stub, http};
 
 /// Pretty-printed, with an unknown field and final newlines: only the bytes as they are have the
 /// digest.
-const ODD_INDEX: &str = "{\n  \"schemaVersion\": 2,\n  \
+pub(super) const ODD_INDEX: &str = "{\n  \"schemaVersion\": 2,\n  \
     \"mediaType\": \"application/vnd.oci.image.index.v1+json\",\n  \
     \"x-ours\": true,\n  \"manifests\": []\n}\n\n";
 
@@ -362,7 +362,7 @@ async fn ask(stub: &Stub, scheme: Scheme) -> Result<Digest, Problem> {
     session.digest(&image, &mut None).await
 }
 
-fn declared(host: &str, username: &str, password: &str) -> BTreeMap<String, Registry> {
+pub(super) fn declared(host: &str, username: &str, password: &str) -> BTreeMap<String, Registry> {
     let registry = Registry {
         credentials: Some((username.to_owned(), password.into())),
         is_insecure: false,
@@ -370,18 +370,18 @@ fn declared(host: &str, username: &str, password: &str) -> BTreeMap<String, Regi
     BTreeMap::from([(host.to_owned(), registry)])
 }
 
-fn hash(manifest: &str) -> Digest {
+pub(super) fn hash(manifest: &str) -> Digest {
     use sha2::Digest as _;
     let hex = data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(manifest));
     format!("sha256:{hex}").parse().unwrap()
 }
 
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-fn install_provider() {
+pub(super) fn install_provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Another test may have been first.
@@ -390,8 +390,8 @@ fn install_provider() {
 }
 
 /// A docker-registry on a free port, gone with the test.
-struct RealRegistry {
-    host: String,
+pub(super) struct RealRegistry {
+    pub(super) host: String,
     process: Child,
     _dir: tempfile::TempDir,
 }
@@ -404,7 +404,7 @@ impl Drop for RealRegistry {
 }
 
 impl RealRegistry {
-    fn start_with_user(username: &str, password: &str) -> RealRegistry {
+    pub(super) fn start_with_user(username: &str, password: &str) -> RealRegistry {
         let output = Command::new("htpasswd")
             .args(["-Bbn", username, password])
             .output()
@@ -413,12 +413,11 @@ impl RealRegistry {
         RealRegistry::start_with(Some(&output.stdout))
     }
 
-    fn start() -> RealRegistry {
+    pub(super) fn start() -> RealRegistry {
         RealRegistry::start_with(None)
     }
 
     fn start_with(htpasswd: Option<&[u8]>) -> RealRegistry {
-        install_provider();
         let dir = tempfile::tempdir().unwrap();
         let mut auth = String::new();
         if let Some(htpasswd) = htpasswd {
@@ -427,12 +426,18 @@ impl RealRegistry {
             let path = path.display();
             auth = format!("auth:\n  htpasswd:\n    realm: test\n    path: {path}\n");
         }
+        RealRegistry::serve(dir, &auth, false)
+    }
+
+    /// With these lines about who is let in.
+    pub(super) fn serve(dir: tempfile::TempDir, auth: &str, deletes: bool) -> RealRegistry {
+        install_provider();
         let address = free_address();
         let config = dir.path().join("config.yml");
         let storage = dir.path().join("storage");
         let text = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n\
-             http:\n  addr: {address}\n{auth}",
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  \
+             delete:\n    enabled: {deletes}\nhttp:\n  addr: {address}\n{auth}",
             storage.display()
         );
         std::fs::write(&config, text).unwrap();
@@ -447,7 +452,7 @@ impl RealRegistry {
 
     /// An OCI image, an index, a Docker image and a Docker list, each with the digest that the
     /// one who pushed it computed.
-    async fn push_all_kinds(&self, auth: &RegistryAuth) -> BTreeMap<ImageRef, Digest> {
+    pub(super) async fn push_all_kinds(&self, auth: &RegistryAuth) -> BTreeMap<ImageRef, Digest> {
         let client = Client::new(ClientConfig {
             protocol: ClientProtocol::Http,
             ..ClientConfig::default()
@@ -506,7 +511,7 @@ impl RealRegistry {
         pushed
     }
 
-    fn image(&self, name: &str) -> ImageRef {
+    pub(super) fn image(&self, name: &str) -> ImageRef {
         format!("{}/{name}", self.host).parse().unwrap()
     }
 }
