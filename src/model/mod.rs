@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod marker;
 pub mod notice;
 pub mod playbook;
+pub mod release;
 pub mod rrset;
 pub mod service;
 pub mod span;

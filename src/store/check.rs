@@ -21,10 +21,18 @@ impl Reader {
     /// The structure of the tables on which something is decided. Evidence and audit are left out:
     /// one may be gigabytes, the other holds years, and on neither is anything decided.
     pub(super) fn check_structure(&self) -> Result<(), StoreError> {
-        const READ_WHOLE: [&str; 6] =
-            ["migrations", "identity", "head", "cut", "snapshot", "moved"];
+        const READ_WHOLE: [&str; 7] = [
+            "migrations",
+            "identity",
+            "head",
+            "cut",
+            "snapshot",
+            "moved",
+            "acts",
+        ];
         // Their rows are found by indexes: one that left out a row would hide it unseen.
-        const FOUND_BY_INDEX: [&str; 4] = ["records", "config", "ttls", "stories"];
+        const FOUND_BY_INDEX: [&str; 6] =
+            ["records", "config", "ttls", "stories", "moves", "passed"];
         for table in READ_WHOLE {
             self.ask_integrity(&format!("PRAGMA quick_check({table})"))?;
         }

@@ -24,6 +24,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("audit", include_str!("schema/4_audit.sql")),
     ("audit_head", include_str!("schema/5_audit_head.sql")),
     ("moved", include_str!("schema/6_moved.sql")),
+    ("ledger", include_str!("schema/7_ledger.sql")),
 ];
 
 /// How a connection that writes is set up.

@@ -26,6 +26,30 @@ impl Store {
     pub fn audit(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         self.append_audited(&[], entries).map(drop)
     }
+
+    /// Writes something else and what the audit is to tell of it: both, or nothing.
+    pub(in crate::store) fn write_audited<T>(
+        &mut self,
+        doing: &'static str,
+        bytes: usize,
+        entries: &[Entry],
+        act: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let audit = self.audit;
+        let with = |standing| {
+            let act = &act;
+            move |tx: &Connection| {
+                let value = act(tx)?;
+                Ok((value, add(tx, audit, entries, &standing)?))
+            }
+        };
+        let standing = self.audit_standing(audit);
+        let aside = damaged(audit, "it takes no more records".to_owned());
+        let bytes = bytes + entries.iter().map(|entry| entry.body.len()).sum::<usize>();
+        let (value, end) = self.write_or(doing, bytes, with(standing), with(aside))?;
+        self.audit = end;
+        Ok(value)
+    }
 }
 
 /// How the table stands, before it is written to.

@@ -1,0 +1,87 @@
+//! The images of a fleet that follow a channel: their references, with a place for its name.
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::fleet::{Fleet, Host};
+use crate::model::id::{Channel, ServiceName, SiteName};
+use crate::model::image::{ImageRef, ImageVersion};
+
+/// An image whose tag holds the channel's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Followed {
+    registry: String,
+    repository: String,
+    /// What stands in the tag before the channel's name, and after it.
+    around: (String, String),
+}
+
+impl Followed {
+    /// The image as a site of that channel runs it; `None`: no tag is so long.
+    pub fn at(&self, channel: &Channel) -> Option<ImageRef> {
+        let (before, after) = &self.around;
+        let tag: Channel = format!("{before}{channel}{after}").parse().ok()?;
+        Some(ImageRef {
+            registry: self.registry.clone(),
+            repository: self.repository.clone(),
+            version: ImageVersion::Tag(tag.as_str().to_owned()),
+        })
+    }
+
+    /// As people name it, without a tag.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+}
+
+/// Every image that follows a channel, and the services that run it; or the references that hold a
+/// channel's name where no tag can be moved for it.
+///
+/// # Errors
+/// Those references.
+pub fn followed(
+    fleet: &Fleet,
+) -> Result<BTreeMap<Followed, BTreeSet<ServiceName>>, BTreeSet<ImageRef>> {
+    let (mut all, mut wrong) = (BTreeMap::new(), BTreeSet::new());
+    let hosts = fleet.sites.values().flat_map(|site| &site.hosts);
+    for host in hosts {
+        let services = host.projects.iter().flat_map(|project| &project.services);
+        for service in services.filter(|service| service.follows_channel) {
+            match of(&service.image, &host.channel) {
+                Some(followed) => {
+                    let services: &mut BTreeSet<_> = all.entry(followed).or_default();
+                    services.insert(service.name.clone());
+                }
+                None => drop(wrong.insert(service.image.clone())),
+            }
+        }
+    }
+    if wrong.is_empty() {
+        Ok(all)
+    } else {
+        Err(wrong)
+    }
+}
+
+/// Which sites run this image.
+pub(super) fn sites_of<'a>(
+    fleet: &'a Fleet,
+    image: &'a ImageRef,
+) -> impl Iterator<Item = &'a SiteName> {
+    let runs = move |host: &Host| host.images().contains(image);
+    let sites = fleet.sites.values();
+    let sites = sites.filter(move |site| site.hosts.iter().any(runs));
+    sites.map(|site| &site.name)
+}
+
+/// The channel's name once in the tag, and nowhere else: then it is known what to put in its place.
+fn of(image: &ImageRef, channel: &Channel) -> Option<Followed> {
+    let ImageVersion::Tag(tag) = &image.version else {
+        return None;
+    };
+    let (before, after) = tag.split_once(channel.as_str())?;
+    let is_once = !after.contains(channel.as_str());
+    is_once.then(|| Followed {
+        registry: image.registry.clone(),
+        repository: image.repository.clone(),
+        around: (before.to_owned(), after.to_owned()),
+    })
+}
