@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod narrate;
 pub(crate) mod page;
 pub mod public;
+pub mod release;
 pub mod report;
 pub mod socket;
 pub mod status;

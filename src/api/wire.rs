@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::public::Then;
-use crate::model::id::{HostName, PlaybookName, RotationId, SiteName};
+use crate::model::id::{Channel, HostName, PlaybookName, RotationId, ServiceName, SiteName};
 use crate::model::image::{Digest, ImageRef};
 
 /// What is asked of a coordinator. What changes something is a POST to its name, `/v1/cordon`, with
@@ -106,6 +106,64 @@ pub enum Command {
     ReleaseClear { digest: Digest, reason: String },
     /// Images were pushed, somebody says.
     Pushed { images: Vec<ImageRef> },
+    /// Moves the tags of one channel to what those of another name.
+    Promote(Promote),
+    /// Moves the tags of a channel back to what passed before.
+    Rollback(Rollback),
+    /// Moves of tags, the latest first.
+    ReleaseHistory {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
+        last: usize,
+    },
+    /// How the tags of every image stand.
+    ReleaseStatus {},
+}
+
+/// A move of tags to what other tags name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promote {
+    pub from: Channel,
+    pub to: Channel,
+    /// Only the images of these services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The sites that take it are rotated at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub now: bool,
+    /// It is only shown.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// What stood under `seen` when it was shown: these moves, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+}
+
+/// A move of tags to what passed before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    pub tag: Channel,
+    /// Of the image that goes back to it; without it, the last that every site passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Only the images of these services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The sites that take it are rotated at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub now: bool,
+    /// It is only shown.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// What stood under `seen` when it was shown: these moves, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
 }
 
 /// A visit of one site, now.
@@ -183,8 +241,8 @@ pub enum WireError {
     Meaning { why: String },
 }
 
-/// Every command that is a POST, by the last part of its path.
-pub const COMMANDS: [&str; 13] = [
+/// Every command that is a POST, by what its path has after `/v1/`.
+pub const COMMANDS: [&str; 15] = [
     "rotate",
     "abort",
     "pause",
@@ -197,7 +255,9 @@ pub const COMMANDS: [&str; 13] = [
     "withdraw",
     "restore",
     "rebuild",
-    "release-clear",
+    "release/clear",
+    "release/promote",
+    "release/rollback",
 ];
 
 impl Command {
@@ -210,6 +270,19 @@ impl Command {
             Command::History { last } => ("GET", format!("/v1/rotations?last={last}"), None),
             Command::Report { rotation } => ("GET", format!("/v1/rotations/{rotation}"), None),
             Command::Pushed { .. } => ("POST", "/v1/hooks/push".to_owned(), Some(body)),
+            Command::Promote(_) | Command::Rollback(_) => {
+                ("POST", format!("/v1/release/{name}"), Some(body))
+            }
+            Command::ReleaseStatus {} => ("GET", "/v1/release/status".to_owned(), None),
+            Command::ReleaseHistory { image, last } => {
+                let mut query = form_urlencoded::Serializer::new(String::new());
+                query.append_pair("last", &last.to_string());
+                if let Some(image) = image {
+                    query.append_pair("image", image);
+                }
+                let query = query.finish();
+                ("GET", format!("/v1/release/history?{query}"), None)
+            }
             Command::Rotate { .. }
             | Command::Abort { .. }
             | Command::Pause { .. }
@@ -243,6 +316,10 @@ impl Command {
             | Command::Abort { .. }
             | Command::Pause { .. }
             | Command::Pushed { .. }
+            | Command::Promote(_)
+            | Command::Rollback(_)
+            | Command::ReleaseHistory { .. }
+            | Command::ReleaseStatus {}
             | Command::TakeOver { .. }
             | Command::Recover { .. }
             | Command::Retry { .. }
@@ -274,7 +351,8 @@ impl Command {
             let why = format!("{key} holds control characters");
             return Err(WireError::Meaning { why });
         }
-        object.insert(TAG.to_owned(), Value::String(name.replace('-', "_")));
+        let last = name.rsplit('/').next().unwrap_or(name);
+        object.insert(TAG.to_owned(), Value::String(last.replace('-', "_")));
         serde_json::from_value(Value::Object(object)).map_err(|error| WireError::Meaning {
             why: error.to_string(),
         })

@@ -225,7 +225,8 @@ mod tests {
           take-over  Takes the marker of another coordinator over at once
           recover    Takes over and brings back every site that the marker calls out
           backup     Copies all that a coordinator knows into one file: to move house with, or to keep
-          release    Images: what failed, and may be used again
+          release    Moves tags to tested images and back, all or none; tells how they stand and who moved
+                     them
           token      Makes, lists and revokes tokens: who may ask the coordinator over the network
 
         Options:

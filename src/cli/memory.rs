@@ -12,9 +12,11 @@ use crate::config::{self, Loaded};
 use crate::coordinator::event::Event;
 use crate::coordinator::state::State;
 use crate::daemon::past::{self, Past};
+use crate::daemon::release::open_act;
 use crate::daemon::ttl_high;
 use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, RotationId, SiteName};
+use crate::model::release::{Moved, Passed};
 use crate::model::time::{Now, Ttl};
 use crate::store::{Reader, RotationSpan, Store, StoreError};
 
@@ -78,6 +80,16 @@ impl Memory {
     /// Everything that lasts, and the rotation in hand as far as it came.
     pub(crate) fn state(&self, loaded: &Loaded) -> Result<State, Failure> {
         Ok(Past::recent(&self.reader, loaded, &self.options)?.state())
+    }
+
+    /// Every move of a tag, and what passed at which site.
+    pub(crate) fn ledger(&self) -> Result<(Vec<Moved>, Vec<Passed>), Failure> {
+        Ok((self.reader.moves()?, self.reader.passed()?))
+    }
+
+    /// What the act that has not ended is called.
+    pub(crate) fn open_act(&self) -> Result<Option<String>, Failure> {
+        Ok(open_act(&self.reader)?)
     }
 
     /// What a rotation was told as.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::journal::JournalError;
-use super::{control, past};
+use super::{control, past, release};
 use crate::api::asked::Answer;
 use crate::api::history::{self, Entry};
 use crate::api::report::{EvidenceReport, Found, Report, of_container, ran, report};
@@ -43,6 +43,17 @@ impl Archive {
             }
             drop(archive);
             let value = serde_json::json!({ "v": 1, "rotations": entries });
+            Ok(Answer::Reply(Reply::Ok(value)))
+        });
+    }
+
+    /// The last moves of tags.
+    pub(super) fn moves(self, image: Option<String>, last: usize, answer: oneshot::Sender<Answer>) {
+        self.tell(answer, move |archive, reader| {
+            let (moved, passed) = (reader.moves()?, reader.passed()?);
+            drop(archive);
+            let history = release::history(&moved, &passed, image.as_deref(), last);
+            let value = serde_json::to_value(history).unwrap_or_default();
             Ok(Answer::Reply(Reply::Ok(value)))
         });
     }

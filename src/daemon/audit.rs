@@ -49,11 +49,7 @@ impl Asking {
     /// The sites of a channel, of which an image was pushed.
     pub(super) fn of_push(request: &Request) -> Asking {
         Asking {
-            by: By {
-                who: super::serve::PUSH.to_owned(),
-                way: Way::Push,
-                pid: None,
-            },
+            by: push(),
             command: Command::Rotate {
                 playbook: request.playbook.clone(),
                 sites: request.sites.clone().unwrap_or_default(),
@@ -155,6 +151,15 @@ impl Refusals {
         }
         self.told += 1;
         Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+/// A registry, or a CI.
+pub(super) fn push() -> By {
+    By {
+        who: super::serve::PUSH.to_owned(),
+        way: Way::Push,
+        pid: None,
     }
 }
 

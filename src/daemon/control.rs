@@ -8,18 +8,21 @@ use tokio::task::AbortHandle;
 
 use super::adapters::Adapters;
 use super::archive::Archive;
-use super::audit::Refusals;
+use super::audit::{Asking, Refusals};
 use super::clock::Clock;
+use super::journal::JournalError;
 use super::night::Notice;
+use super::release::{self, Note, Place, Releases, Said, Waiting};
 use super::status::{Known, look};
 use super::tokens::Watched;
-use crate::api::asked::{Answer, Asked, Heard};
+use crate::api::asked::{Answer, Asked, Heard as Watching};
 use crate::api::http::Front;
 use crate::api::metrics::{Fact, Metrics};
 use crate::api::narrate::Beat;
 use crate::api::socket::Socket;
 use crate::api::story::{Story, Storyteller};
 use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
+use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::safety;
 use crate::coordinator::state::State;
@@ -50,6 +53,14 @@ pub struct Control {
     beat: Beat,
     pub(super) refusals: Refusals,
     tokens: Watched,
+    pub(super) releases: Releases,
+}
+
+/// What a loop hears by its control.
+pub(super) enum Heard {
+    Asked(Asked),
+    /// Of an act that moves tags.
+    Release(Note),
 }
 
 impl Control {
@@ -80,6 +91,7 @@ impl Control {
             beat: Beat::default(),
             refusals: Refusals::default(),
             tokens,
+            releases: Releases::default(),
             waits: None,
             owner,
         }
@@ -129,12 +141,68 @@ impl Control {
         }
     }
 
-    /// The next question; never, where there is no socket.
-    pub(super) async fn next(&mut self) -> Asked {
-        match self.asked.recv().await {
-            Some(asked) => asked,
-            None => std::future::pending().await,
+    /// The next question, which never comes where there is no socket; or what comes of an act.
+    pub(super) async fn next(&mut self) -> Heard {
+        tokio::select! {
+            Some(asked) = self.asked.recv() => Heard::Asked(asked),
+            note = self.releases.next() => Heard::Release(note),
         }
+    }
+
+    /// A move of tags is asked for.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read, or a refusal cannot be written down.
+    pub(super) fn release(
+        &mut self,
+        (asking, answer): (Asking, oneshot::Sender<Answer>),
+        place: (&mut Store, &Loaded, &Arc<Adapters>),
+        now: Now,
+    ) -> Result<(), JournalError> {
+        let (store, loaded, adapters) = place;
+        let waiting = Waiting { asking, answer };
+        let said = match release::Wanted::of_words(&waiting.asking.command) {
+            Some(Ok(wanted)) => {
+                let place = Place {
+                    adapters,
+                    loaded,
+                    store,
+                    now,
+                };
+                self.releases.ask(wanted, waiting, &place)?
+            }
+            Some(Err(problem)) => Some(Said {
+                waiting,
+                answer: Answer::Reply(refused("request", &problem.what, &problem.cure, 2)),
+            }),
+            // Nothing else comes here.
+            None => None,
+        };
+        self.say(said, store, now)
+    }
+
+    /// Takes in what comes of an act.
+    ///
+    /// # Errors
+    /// Failures to write.
+    pub(super) fn take_release(
+        &mut self,
+        note: Note,
+        (store, adapters): (&mut Store, &Arc<Adapters>),
+        now: Now,
+    ) -> Result<(), JournalError> {
+        let said = self.releases.take(note, (&mut *store, adapters), now)?;
+        self.say(said, store, now)
+    }
+
+    fn say(&mut self, said: Option<Said>, store: &mut Store, now: Now) -> Result<(), JournalError> {
+        let Some(Said { waiting, answer }) = said else {
+            return Ok(());
+        };
+        self.refusals.note(store, (&waiting.asking, &answer), now)?;
+        // Whoever asked may have gone.
+        drop(waiting.answer.send(answer));
+        Ok(())
     }
 
     /// Tells watchers what happened, and measures it.
@@ -204,6 +272,10 @@ impl Control {
             | Wanted::Report { .. }
             | Wanted::Pushed { .. }
             | Wanted::ReleaseClear { .. }
+            | Wanted::Promote(_)
+            | Wanted::Rollback(_)
+            | Wanted::ReleaseHistory { .. }
+            | Wanted::ReleaseStatus {}
             | Wanted::Abort { .. }
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }
@@ -222,7 +294,7 @@ impl Control {
 
     /// Answers with every event from now on, those after the one named before them.
     pub(super) fn watch(&self, after: Option<LineId>, answer: oneshot::Sender<Answer>) {
-        let heard = Heard {
+        let heard = Watching {
             missed: Vec::new(),
             lines: self.lines.subscribe(),
         };

@@ -15,6 +15,7 @@ mod moving;
 mod night;
 pub mod past;
 pub mod rehearsal;
+pub mod release;
 pub mod request;
 pub mod schedule;
 mod serve;

@@ -9,14 +9,15 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::adapters::Adapters;
 use super::audit::{self, Asking};
 use super::clock::Clock;
-use super::control::{self, Control};
+use super::control::{self, Control, Heard};
 use super::cues::Cues;
 use super::executor::{self, Executor};
 use super::journal::{self, JournalError};
+use super::release::{self, Note, keep_found};
 use super::request::Request;
 use super::schedule::next_run;
 use super::status::Known;
-use super::survey::observe;
+use super::survey::{ImageSource, observe};
 use crate::api::asked::{Answer, Asked};
 use crate::api::public;
 use crate::api::status::LastEnd;
@@ -27,7 +28,7 @@ use crate::coordinator::input::{Command, Input};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::{EngineOutcome, Outcome, Problem};
-use crate::coordinator::plan::{Plan, Wish, plan};
+use crate::coordinator::plan::{Mode, Plan, Wish, plan};
 use crate::coordinator::safety::Refusal;
 use crate::coordinator::state::{Rotation, State};
 use crate::model::evidence::Evidence;
@@ -171,6 +172,7 @@ impl Night<'_> {
         loop {
             if let Some(finish) = finished(self.coordinator.state()) {
                 end_planning(queued);
+                self.end_release().await?;
                 self.keep_story(&finish.rotation)?;
                 journal::snapshot(self.store, self.coordinator.state())?;
                 return Ok(finish);
@@ -187,11 +189,14 @@ impl Night<'_> {
                     drop(self.tell(&input, None, &mut executor, &moves)?);
                 }
                 Some(ask) = asks.recv() => self.take(ask, &mut executor, &moves)?,
-                asked = self.control.next() => {
-                    if let Some(ask) = self.hear(asked, &planned)? {
-                        self.take(ask, &mut executor, &moves)?;
+                heard = self.control.next() => match heard {
+                    Heard::Asked(asked) => {
+                        if let Some(ask) = self.hear(asked, &planned)? {
+                            self.take(ask, &mut executor, &moves)?;
+                        }
                     }
-                }
+                    Heard::Release(note) => self.take_release(note)?,
+                },
                 Some(planned) = queued.recv() => {
                     if let Some(ask) = self.planned(planned)? {
                         self.take(ask, &mut executor, &moves)?;
@@ -201,9 +206,12 @@ impl Night<'_> {
                     drop(self.tell(&Input::TagsMoved { moved }, None, &mut executor, &moves)?);
                 }
                 _ = ticks.tick() => {
-                    self.control.tell_waits(self.coordinator.state(), self.clock.now());
-                    let told = self.control.tell_tokens(self.store, self.clock.now());
+                    let now = self.clock.now();
+                    self.control.tell_waits(self.coordinator.state(), now);
+                    let told = self.control.tell_tokens(self.store, now);
                     told.map_err(JournalError::Store)?;
+                    let releases = &mut self.control.releases;
+                    releases.tend((&*self.store, &self.adapters), now)?;
                 }
             }
         }
@@ -306,7 +314,20 @@ impl Night<'_> {
             }
             wanted @ (Wanted::Withdraw { .. } | Wanted::Rebuild(_)) => {
                 match Request::of_words(&wanted) {
-                    Some(Ok(request)) => self.plan(request, asking, planned.clone(), answer),
+                    Some(Ok(request)) => {
+                        let asks_registry = request.source == ImageSource::Registry;
+                        let heeded = match asks_registry {
+                            true => release::heed_act(self.store),
+                            false => Ok(()),
+                        };
+                        match heeded {
+                            Err(RunError::Refused(problem)) => {
+                                self.refuse(&asking, control::reply(Err(problem)), answer)?;
+                            }
+                            Err(error) => return Err(error),
+                            Ok(()) => self.plan(request, asking, planned.clone(), answer),
+                        }
+                    }
                     Some(Err(problem)) => {
                         self.refuse(&asking, control::reply(Err(problem)), answer)?;
                     }
@@ -345,6 +366,22 @@ impl Night<'_> {
                 self.control.archive().report(rotation, answer);
                 None
             }
+            // What it pinned is finished; the move is told, and taken next time.
+            Wanted::Promote(_) | Wanted::Rollback(_) => {
+                let now = self.clock.now();
+                let place = (&mut *self.store, self.config, &self.adapters);
+                self.control.release((asking, answer), place, now)?;
+                None
+            }
+            Wanted::ReleaseHistory { image, last } => {
+                self.control.archive().moves(image, last, answer);
+                None
+            }
+            Wanted::ReleaseStatus {} => {
+                let fleet = &self.config.fleet;
+                release::answer_standing(self.store, fleet, &self.adapters, answer)?;
+                None
+            }
             other @ (Wanted::Rotate { .. }
             | Wanted::Retry { .. }
             | Wanted::Restore { .. }
@@ -355,6 +392,22 @@ impl Night<'_> {
                 None
             }
         })
+    }
+
+    /// A process that ends with its rotation ends no sooner than the act in hand.
+    async fn end_release(&mut self) -> Result<(), JournalError> {
+        while !self.is_serving && self.control.releases.is_driven() {
+            let note = self.control.releases.next().await;
+            self.take_release(note)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what comes of an act that moves tags.
+    fn take_release(&mut self, note: Note) -> Result<(), JournalError> {
+        let now = self.clock.now();
+        let place = (&mut *self.store, &self.adapters);
+        self.control.take_release(note, place, now)
     }
 
     /// Says no, once it is written down that it was said.
@@ -508,6 +561,7 @@ impl Night<'_> {
             // Whoever listened may have gone; the rotation goes on.
             drop(self.notices.send(notice));
             self.keep_duration(step.event, &step.before, now)?;
+            self.keep_seen(step, now)?;
             self.note_end(step.event, now);
             self.follow_up(step.event, moves);
         }
@@ -612,6 +666,29 @@ impl Night<'_> {
         self.store
             .keep_duration(site, step, millis)
             .map_err(JournalError::Store)?;
+        Ok(())
+    }
+
+    /// The ledger hears what registries were seen to have, and what a site passed with.
+    fn keep_seen(&mut self, step: &audit::Step<'_>, now: Now) -> Result<(), RunError> {
+        let by = By::itself();
+        let rotation = step.after.rotation.as_ref().map(|it| &it.plan.id);
+        let name = rotation.map_or("a rotation", |id| id.as_str());
+        if let Event::Planned { plan } = step.event
+            && plan.mode == Mode::Rotate
+        {
+            let why = format!("seen when {name} was planned");
+            keep_found(self.store, &plan.pins, (&by, &why), now.wall)?;
+        } else if let Event::TagMoved { moved } = step.event {
+            let why = format!("seen while {name} ran");
+            keep_found(self.store, moved, (&by, &why), now.wall)?;
+        } else if let Event::Soaked { site } = step.event
+            && !Arc::ptr_eq(&step.before.last_good, &step.after.last_good)
+            && let Some(pins) = step.after.last_good.get(site)
+        {
+            let kept = self.store.keep_passed(site, pins, rotation, now.wall);
+            release::unless_damaged(kept)?;
+        }
         Ok(())
     }
 

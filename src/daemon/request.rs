@@ -156,6 +156,10 @@ impl Request {
             | Wanted::History { .. }
             | Wanted::Report { .. }
             | Wanted::Pushed { .. }
+            | Wanted::Promote(_)
+            | Wanted::Rollback(_)
+            | Wanted::ReleaseHistory { .. }
+            | Wanted::ReleaseStatus {}
             | Wanted::Abort { .. }
             | Wanted::Pause { .. }
             | Wanted::Resume { .. }

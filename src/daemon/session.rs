@@ -18,6 +18,7 @@ use super::freeze;
 use super::journal::{self, JournalError};
 use super::night::{Ask, Finish, Night, Notice, RunError};
 use super::past::{self, Past, ROOT};
+use super::release;
 use super::request::Request;
 use super::schedule::{Run, next_run};
 use super::survey::{ImageSource, Observations, observe};
@@ -133,6 +134,9 @@ impl Session {
         };
         session.state = session.recent().map_err(OpenError::Journal)?.state();
         session.tell_first_tokens().map_err(OpenError::Store)?;
+        let (state, now) = (session.state.clone(), clock.now().wall);
+        let kept = release::keep_passed(&mut session.store, &state, now);
+        kept.map_err(OpenError::Journal)?;
         let started = session.started().map_err(OpenError::Store)?;
         let by = session.paths.by.clone();
         session.audit(by, &started).map_err(OpenError::Journal)?;
@@ -301,6 +305,9 @@ impl Session {
     ) -> Result<Plan, RunError> {
         let playbook = self.playbook(&request.playbook)?;
         let source = request.source;
+        if source == ImageSource::Registry {
+            release::heed_act(&self.store)?;
+        }
         let wish = request.wish(id, actor);
         let sites = self.sites_of(&wish, &playbook);
         let observed = self.observe(&sites, source).await;

@@ -13,6 +13,7 @@ use crate::api::wire::Refusal;
 use crate::coordinator::outcome::Problem;
 use crate::model::id::{HolderId, HookName, HostName, RotationId};
 use crate::model::image::{Digest, ImageRef};
+use crate::model::release::{Left, Move};
 
 /// What a record tells. What was asked is a command; what was sent is an effect, and what came of
 /// it another record.
@@ -150,6 +151,43 @@ pub enum What {
     },
     TagMoved {
         moved: BTreeMap<ImageRef, Digest>,
+    },
+
+    // --- tags
+    /// These tags are to move, all or none; each may have moved from here on.
+    ReleaseBegun {
+        act: u64,
+        what: String,
+        moves: Vec<Move>,
+        reason: Option<String>,
+    },
+    /// The registry was read back, and the tag names this.
+    TagPut {
+        act: u64,
+        image: ImageRef,
+        old: Option<Digest>,
+        new: Digest,
+    },
+    /// What was moved goes back.
+    ReleaseTurnedBack {
+        act: u64,
+        why: String,
+    },
+    /// `done`, `undone`. `left`: tags that are not where they were before it.
+    ReleaseEnded {
+        act: u64,
+        end: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<Left>,
+    },
+    /// Somebody else moved a tag: it was seen there.
+    TagFound {
+        image: ImageRef,
+        old: Option<Digest>,
+        new: Digest,
+        why: String,
     },
 
     // --- DNS

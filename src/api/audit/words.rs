@@ -8,9 +8,11 @@ use super::change::{Changed, RecordChange};
 use super::containers::Container;
 use super::plan::Planned;
 use super::what::{Reason, What};
+use crate::api::release::left_behind;
 use crate::api::when::span;
 use crate::api::words::counted;
 use crate::model::id::HostName;
+use crate::model::image::Digest;
 
 /// What a record tells. One of a later program is shown as it stands.
 pub(crate) fn words(kind: &str, body: &str) -> String {
@@ -119,6 +121,50 @@ fn told(what: &What) -> String {
             let images: Vec<String> = moved.keys().map(ToString::to_string).collect();
             format!("moved since it was pinned: {}", images.join(", "))
         }
+        What::ReleaseBegun {
+            act,
+            what,
+            moves,
+            reason,
+        } => {
+            let tags = counted(moves.len() as u64, "tag");
+            format!(
+                "act {act}, {what}: {tags} to move{}",
+                because(reason.as_deref())
+            )
+        }
+        What::TagPut {
+            act,
+            image,
+            old,
+            new,
+        } => format!("act {act}: {image} {}", from_to(old.as_ref(), new)),
+        What::ReleaseTurnedBack { act, why } => format!("act {act} is taken back: {why}"),
+        What::ReleaseEnded {
+            act,
+            end,
+            why,
+            left,
+        } => {
+            let left = match left_behind(left) {
+                none if none.is_empty() => none,
+                left => format!("; left: {left}"),
+            };
+            format!(
+                "act {act} ended: {}{}{left}",
+                plain(end),
+                because(why.as_deref())
+            )
+        }
+        What::TagFound {
+            image,
+            old,
+            new,
+            why,
+        } => format!(
+            "{image} was moved by others: {} ({why})",
+            from_to(old.as_ref(), new)
+        ),
         What::UpdateSent {
             purpose,
             epoch,
@@ -232,7 +278,7 @@ fn told(what: &What) -> String {
 fn command(asked: &Value) -> String {
     let text = |key: &str| asked.get(key).and_then(Value::as_str);
     let mut line = plain(text("command").unwrap_or("?"));
-    for key in ["playbook", "site"] {
+    for key in ["playbook", "site", "from", "to", "tag"] {
         if let Some(text) = text(key) {
             line = format!("{line} {text}");
         }
@@ -240,7 +286,12 @@ fn command(asked: &Value) -> String {
     if let Some(reason) = text("reason").filter(|reason| !reason.is_empty()) {
         line = format!("{line}: {reason}");
     }
-    let is_told = |key: &str| ["command", "playbook", "site", "reason", "wait"].contains(&key);
+    let is_told = |key: &str| {
+        [
+            "command", "playbook", "site", "from", "to", "tag", "reason", "wait", "seen",
+        ]
+        .contains(&key)
+    };
     let fields = asked.as_object().into_iter().flatten();
     let rest = fields.filter(|(key, _)| !is_told(key));
     let rest: Vec<String> = rest
@@ -368,6 +419,10 @@ fn listed(containers: &[Container]) -> String {
         .map(container)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+fn from_to(old: Option<&Digest>, new: &Digest) -> String {
+    format!("{} → {}", old.map_or("-", Digest::short), new.short())
 }
 
 fn because(why: Option<&str>) -> String {

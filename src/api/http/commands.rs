@@ -32,6 +32,25 @@ pub(super) async fn command(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
+    carried_out(front, caller, name, request).await
+}
+
+/// What moves tags: `POST /v1/release/COMMAND`.
+pub(super) async fn release(
+    State(front): State<Arc<Front>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    carried_out(front, caller, format!("release/{name}"), request).await
+}
+
+async fn carried_out(
+    front: Arc<Front>,
+    caller: Caller,
+    name: String,
+    request: Request,
+) -> Result<Response, Problem> {
     if !COMMANDS.contains(&name.as_str()) {
         let why = format!("{name:?} is no command");
         return Err(Problem::unreadable(StatusCode::NOT_FOUND, &why));

@@ -75,6 +75,12 @@ impl Front {
                 "/v1/hooks/registry",
                 axum::routing::post(pushes::by_registry),
             )
+            .route("/v1/release/status", get(queries::release_status))
+            .route("/v1/release/history", get(queries::release_history))
+            .route(
+                "/v1/release/{command}",
+                axum::routing::post(commands::release),
+            )
             .route("/v1/{command}", axum::routing::post(commands::command))
             .merge(page::routes())
             .fallback(nothing_there)

@@ -85,6 +85,34 @@ pub(super) async fn report(
     })
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Moves {
+    #[serde(default = "twenty")]
+    last: u16,
+    image: Option<String>,
+}
+
+pub(super) async fn release_history(
+    State(front): State<Arc<Front>>,
+    caller: Caller,
+    wanted: Wanted<Moves>,
+) -> Result<Response, Problem> {
+    let (last, image) = match wanted {
+        Ok(Query(moves)) => (Ok(moves.last), moves.image),
+        Err(error) => (Err(error), None),
+    };
+    let last = usize::from(counted(last)?);
+    answered(&front, caller, Command::ReleaseHistory { image, last }).await
+}
+
+pub(super) async fn release_status(
+    State(front): State<Arc<Front>>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    answered(&front, caller, Command::ReleaseStatus {}).await
+}
+
 async fn answered(front: &Front, caller: Caller, command: Command) -> Result<Response, Problem> {
     caller.needs(Right::to_ask(&command))?;
     match front.ask(command, caller.actor).await? {

@@ -14,7 +14,7 @@ pub enum Role {
     Viewer,
     /// On-call: begins, holds and ends rotations, rebuilds sites, within the safety rules.
     Operator,
-    /// Says that images were released; sees everything.
+    /// Releases: says that images were pushed, moves their tags; sees everything.
     Release,
     /// Everything, overriding the floor and other coordinators too.
     Admin,
@@ -26,7 +26,7 @@ pub enum Right {
     See,
     /// Steer rotations and sites.
     Steer,
-    /// Tell of images.
+    /// Tell of images, and move their tags.
     Release,
     /// Override a rule.
     Force,
@@ -62,8 +62,13 @@ impl Right {
             Command::Status {}
             | Command::Watch { .. }
             | Command::History { .. }
+            | Command::ReleaseHistory { .. }
+            | Command::ReleaseStatus {}
             | Command::Report { .. } => Right::See,
-            Command::Pushed { .. } | Command::ReleaseClear { .. } => Right::Release,
+            Command::Pushed { .. }
+            | Command::Promote(_)
+            | Command::Rollback(_)
+            | Command::ReleaseClear { .. } => Right::Release,
             Command::Withdraw {
                 below_floor: true, ..
             }
@@ -142,6 +147,8 @@ mod tests {
             assert_eq!(Role::Viewer.may(right), role == Role::Viewer);
             assert_eq!(Role::Release.may(right), role == Role::Viewer);
         }
+        let promote = command("release/promote", r#"{"from":"staging","to":"master"}"#);
+        assert_eq!(Right::to_ask(&promote).least(), Role::Release);
         assert!(!Role::Operator.may(Right::Release));
         for role in Role::ALL {
             assert_eq!(role.word().parse(), Ok(role));

@@ -11,6 +11,7 @@ use crate::api::narrate::brings_back;
 use crate::api::wire::Command;
 use crate::coordinator::event::VisitEnd;
 use crate::coordinator::plan::{Mode, Plan};
+use crate::daemon::release::{InPlace, open_act};
 use crate::daemon::{Asking, Finish, Request, Session, rotation_id};
 use crate::model::id::{PlaybookName, SiteName};
 use crate::model::playbook::Playbook;
@@ -73,6 +74,7 @@ pub(super) async fn act(
 
 /// Brings to safety what an earlier process left, and drops the rest of it.
 pub(super) async fn settle(desk: &Desk, session: &mut Session, asking: Option<Asking>) -> Outcome {
+    settle_release(desk, session).await?;
     let Some(interrupted) = session.interrupted() else {
         return Ok(Exit::Done);
     };
@@ -95,6 +97,18 @@ pub(super) async fn settle(desk: &Desk, session: &mut Session, asking: Option<As
         true => Exit::Attention,
         false => Exit::Done,
     })
+}
+
+/// Finishes or takes back what an earlier process left of a move of tags. Where the registry does not
+/// let it, it stays open, and whatever asks the registry for a plan is refused.
+async fn settle_release(desk: &Desk, session: &mut Session) -> Result<(), Failure> {
+    let Some(open) = open_act(&session.store)? else {
+        return Ok(());
+    };
+    desk.output.progress(&format!(
+        "{open} was interrupted: it is finished or taken back first"
+    ));
+    Ok(Box::pin(InPlace::of(session).settle()).await?)
 }
 
 /// The plan of a request, on what is seen now.

@@ -21,6 +21,10 @@ pub(super) enum Meant {
         digest: Digest,
         reason: String,
     },
+    /// A move of tags.
+    Release,
+    ReleaseHistory(Option<String>, usize),
+    ReleaseStatus,
     /// A rotation, once it is planned.
     Begin(Box<Request>),
     /// There is nothing to be done; this says so.
@@ -38,6 +42,9 @@ pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
             digest: digest.clone(),
             reason: reason.clone(),
         },
+        Wanted::Promote(_) | Wanted::Rollback(_) => Meant::Release,
+        Wanted::ReleaseHistory { image, last } => Meant::ReleaseHistory(image.clone(), *last),
+        Wanted::ReleaseStatus {} => Meant::ReleaseStatus,
         Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {
             Meant::Nothing(control::none_runs())
         }

@@ -22,13 +22,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::audit::{self, Asking};
-use super::control::{self, Control};
+use super::control::{self, Control, Heard};
 use super::journal::JournalError;
 use super::night::{Finish, Notice, RunError, stop};
 use super::request::Request;
 use super::schedule::{Due, Run, Timetable, Verdict};
 use super::session::{Ears, OpenError, Session, rotation_id};
-use super::{past, status};
+use super::{past, release, status};
 use crate::api::asked::{Answer, Asked};
 use crate::api::audit::What;
 use crate::api::http::{Door, Net};
@@ -43,8 +43,8 @@ use crate::store::By;
 use clockwork::Clockwork;
 use measuring::Measuring;
 use messenger::Messenger;
-pub(in crate::daemon) use pushes::known;
 use pushes::{News, Pushes};
+pub(in crate::daemon) use pushes::{known, playbook_of};
 use rehearse::Rehearsing;
 use reread::{reread, tightened};
 pub use supervisor::Supervised;
@@ -119,6 +119,11 @@ enum Next {
     Asked(Asked),
     Rehearsal(Run),
     Pushed(Box<Request>),
+    /// What comes of an act that moves tags.
+    Release(release::Note),
+    /// The sites that take what was moved are to be rotated.
+    Released(Box<Request>, Asking),
+    Failed(JournalError),
     Nothing,
 }
 
@@ -146,7 +151,8 @@ impl Server {
         let measuring = Measuring::start(&session, &mut control)?;
         measuring.plan(&clockwork);
         let (rehearsals, rehearsed) = mpsc::unbounded_channel();
-        let pushes = Pushes::new(control.hear_pushes());
+        control.releases.is_serving = true;
+        let pushes = Pushes::new(control.hear_pushes(), control.releases.notes());
         Ok(Server {
             clockwork,
             supervisor: Supervisor::of(supervised),
@@ -202,6 +208,9 @@ impl Server {
                 Next::Asked(asked) => self.answer(asked).await?,
                 Next::Rehearsal(run) => self.rehearse(run)?,
                 Next::Pushed(request) => self.rebuild_pushed(*request).await?,
+                Next::Release(note) => self.take_release(note)?,
+                Next::Released(request, asking) => self.rotate_released(*request, asking).await?,
+                Next::Failed(error) => return Err(error.into()),
                 Next::Nothing => {}
             }
         }
@@ -278,7 +287,10 @@ impl Server {
                     self.hear(order.as_ref());
                     return Next::Nothing;
                 }
-                asked = self.control.next() => return Next::Asked(asked),
+                heard = self.control.next() => match heard {
+                    Heard::Asked(asked) => return Next::Asked(asked),
+                    Heard::Release(note) => return Next::Release(note),
+                },
                 news = self.pushes.next() => self.hear_push(news),
                 Some((run, problems)) = self.rehearsed.recv() => self.tell_rehearsal(&run, &problems),
                 _ = ticks.tick() => {
@@ -286,8 +298,14 @@ impl Server {
                     if let Err(error) = self.tell_tokens() {
                         tracing::warn!(%error, "the audit is not told of tokens");
                     }
+                    if let Err(error) = self.tend_release() {
+                        return Next::Failed(error);
+                    }
                     let now = self.session.clock().now().wall;
                     self.supervisor.lives(|| self.clockwork.told(now));
+                    if let Some((request, asking)) = self.control.releases.take_rotation() {
+                        return Next::Released(Box::new(request), asking);
+                    }
                     if let Some(due) = self.clockwork.due(now) {
                         return Next::Due(due);
                     }
@@ -394,6 +412,51 @@ impl Server {
         let now = self.session.clock().now().wall;
         let note = self.pushes.take(news, &self.session.adapters, now);
         note.into_iter().for_each(|note| self.say(note));
+    }
+
+    fn tend_release(&mut self) -> Result<(), JournalError> {
+        let session = &self.session;
+        let now = session.clock().now();
+        let releases = &mut self.control.releases;
+        releases.tend((&session.store, &session.adapters), now)
+    }
+
+    fn take_release(&mut self, note: release::Note) -> Result<(), JournalError> {
+        let session = &mut self.session;
+        let now = session.clock().now();
+        let place = (&mut session.store, &session.adapters);
+        self.control.take_release(note, place, now)
+    }
+
+    /// The sites that take what was moved are rotated, as somebody asked when it was.
+    async fn rotate_released(
+        &mut self,
+        mut request: Request,
+        asked: Asking,
+    ) -> Result<(), RunError> {
+        request.options.wait_s = PATIENCE.as_secs();
+        let now = self.session.clock().now().wall;
+        let id = rotation_id(request.name(), now);
+        let why = request.reason.clone().unwrap_or_default();
+        let asking = Asking {
+            by: asked.by,
+            ..Asking::of_push(&request)
+        };
+        let who = asking.by.who.clone();
+        let planned = Box::pin(self.session.plan_asked(request, id, who)).await;
+        match planned {
+            Ok(plan) => {
+                let work = Work::Begin(Box::new(plan), asking);
+                self.drive(work).await.map(drop)
+            }
+            Err(error) => {
+                self.session.refused(&asking, &error.problems())?;
+                let problem = problem_of(error)?;
+                let what = format!("{why}: its sites cannot be rotated now: {}", problem.what);
+                self.warn(what, problem.cure);
+                Ok(())
+            }
+        }
     }
 
     /// The sites of a channel take what was pushed.
@@ -533,6 +596,27 @@ impl Server {
                 refusals.note(&mut self.session.store, (&asking, &reply), now)?;
                 drop(answer.send(reply));
                 Ok(())
+            }
+            asked::Meant::Release => {
+                let session = &mut self.session;
+                let now = session.clock().now();
+                let place = (&mut session.store, &session.config, &session.adapters);
+                Ok(self.control.release((asking, answer), place, now)?)
+            }
+            asked::Meant::ReleaseHistory(image, last) => {
+                self.control.archive().moves(image, last, answer);
+                Ok(())
+            }
+            asked::Meant::ReleaseStatus => {
+                let session = &self.session;
+                let fleet = &session.config.fleet;
+                let adapters = &session.adapters;
+                Ok(release::answer_standing(
+                    &session.store,
+                    fleet,
+                    adapters,
+                    answer,
+                )?)
             }
             asked::Meant::Nothing(reply) => {
                 let now = self.session.clock().now();

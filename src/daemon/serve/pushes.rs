@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::super::adapters::Adapters;
+use super::super::release;
 use super::super::request::Request;
 use super::Note;
 use crate::coordinator::outcome::Problem;
@@ -35,6 +36,8 @@ pub(super) struct Pushes {
     told: BTreeMap<ImageRef, Digest>,
     to_rebuild: BTreeMap<Channel, BTreeSet<ImageRef>>,
     last: Option<Timestamp>,
+    /// Where the ledger hears what a tag names.
+    ledger: mpsc::UnboundedSender<release::Note>,
 }
 
 /// What comes of a push.
@@ -44,7 +47,10 @@ pub(super) enum News {
 }
 
 impl Pushes {
-    pub(super) fn new(heard: mpsc::UnboundedReceiver<BTreeSet<ImageRef>>) -> Pushes {
+    pub(super) fn new(
+        heard: mpsc::UnboundedReceiver<BTreeSet<ImageRef>>,
+        ledger: mpsc::UnboundedSender<release::Note>,
+    ) -> Pushes {
         let (looks, looked) = mpsc::unbounded_channel();
         Pushes {
             heard,
@@ -53,6 +59,7 @@ impl Pushes {
             told: BTreeMap::new(),
             to_rebuild: BTreeMap::new(),
             last: None,
+            ledger,
         }
     }
 
@@ -94,6 +101,11 @@ impl Pushes {
         if known.as_ref() == Some(&found.digest) {
             return None;
         }
+        // Nobody writes it down any more only when the process is ending.
+        drop(self.ledger.send(release::Note::Pushed {
+            image: found.image.clone(),
+            digest: found.digest.clone(),
+        }));
         let channels = channels_of(fleet, &found.image);
         for channel in &channels {
             if fleet.on_push.get(channel) == Some(&OnPush::Rebuild) {
@@ -183,7 +195,10 @@ fn follows(site: &crate::model::fleet::Site, channel: &Channel) -> bool {
 }
 
 /// The playbook of the channel's name, else the nightly one.
-fn playbook_of(channel: &Channel, has: impl Fn(&PlaybookName) -> bool) -> Option<PlaybookName> {
+pub(in crate::daemon) fn playbook_of(
+    channel: &Channel,
+    has: impl Fn(&PlaybookName) -> bool,
+) -> Option<PlaybookName> {
     let own = channel.as_str().parse::<PlaybookName>().ok();
     let own = own.filter(has);
     own.or_else(|| "nightly".parse().ok())
@@ -238,7 +253,8 @@ mod tests {
             .clone();
         fleet.on_push.insert(channel.clone(), OnPush::Rebuild);
         let (_sender, heard) = mpsc::unbounded_channel();
-        let mut pushes = Pushes::new(heard);
+        let (ledger, _told) = mpsc::unbounded_channel();
+        let mut pushes = Pushes::new(heard, ledger);
         let at = |second| Timestamp::from_second(second).unwrap();
         let label = |name: &str| {
             (

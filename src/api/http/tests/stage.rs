@@ -135,6 +135,10 @@ async fn answer(mut questions: mpsc::Receiver<Asked>, events: broadcast::Sender<
             | Command::Restore { .. }
             | Command::Rebuild(_)
             | Command::ReleaseClear { .. }
+            | Command::Promote(_)
+            | Command::Rollback(_)
+            | Command::ReleaseHistory { .. }
+            | Command::ReleaseStatus {}
             | Command::Pushed { .. } => Answer::Reply(Reply::Ok(serde_json::json!({
                 "asked": format!("{:?}", question.command),
                 "by": question.actor.to_string(),

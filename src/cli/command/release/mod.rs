@@ -1,19 +1,32 @@
-//! `release`: images, and what became of them.
+//! `release`: the release manager's day.
+mod act;
 mod clear;
+mod history;
+mod promote;
+mod rollback;
+mod status;
 
 use clap::Subcommand;
 
 use super::super::desk::Desk;
 use super::super::failure::Outcome;
 
-/// Images: what failed, and may be used again
+/// Moves tags to tested images and back, all or none; tells how they stand and who moved them
 #[derive(Debug, Subcommand)]
 pub(crate) enum Release {
+    Status(status::Show),
+    Promote(promote::Promote),
+    Rollback(rollback::Rollback),
+    History(history::History),
     Clear(clear::Clear),
 }
 
-pub(crate) async fn run(desk: &Desk, release: &Release) -> Outcome {
-    match release {
+pub(crate) async fn run(desk: &Desk, args: &Release) -> Outcome {
+    match args {
+        Release::Status(args) => Box::pin(status::run(desk, args)).await,
+        Release::Promote(args) => Box::pin(promote::run(desk, args)).await,
+        Release::Rollback(args) => Box::pin(rollback::run(desk, args)).await,
+        Release::History(args) => Box::pin(history::run(desk, args)).await,
         Release::Clear(args) => clear::run(desk, args).await,
     }
 }

@@ -1,0 +1,121 @@
+//! Releases as programs and people read them: what would move, what moved, the ledger, how tags
+//! stand. A field is never renamed or removed within `v`.
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{Channel, PlaybookName, ServiceName, SiteName};
+use crate::model::image::{Digest, ImageRef};
+use crate::model::release::{Left, Moved, Running};
+
+/// What a move of tags would do, or did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preview {
+    pub v: u8,
+    /// `promote staging master`.
+    pub what: String,
+    pub tag: Channel,
+    pub moves: Vec<Changing>,
+    /// Images whose tag is there already.
+    pub unchanged: Vec<ImageRef>,
+    pub takes: Vec<Take>,
+    /// Stands for all of the moves: whoever says it back wants these and no others.
+    pub seen: String,
+}
+
+/// A tag that moves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Changing {
+    pub image: ImageRef,
+    pub services: Vec<ServiceName>,
+    /// `None`: there is no such tag yet.
+    pub old: Option<Told>,
+    pub new: Told,
+}
+
+/// A manifest, and what its image says of itself (`org.opencontainers.image.*`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    pub digest: Digest,
+    pub version: Option<String>,
+    pub revision: Option<String>,
+    pub source: Option<String>,
+}
+
+/// A site that takes a moved tag, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Take {
+    pub site: SiteName,
+    /// Of the next run of a schedule that visits it; `None`: none does.
+    pub playbook: Option<PlaybookName>,
+    pub at: Option<Timestamp>,
+}
+
+/// Tags were moved, all of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Released {
+    #[serde(flatten)]
+    pub preview: Preview,
+    /// Its number in the ledger; `None`: nothing was to be moved.
+    pub act: Option<u64>,
+    /// A rotation of the sites that take it follows by itself.
+    pub rotation_follows: bool,
+}
+
+/// Moves of tags, the latest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    pub v: u8,
+    pub moves: Vec<Entry>,
+}
+
+/// A move, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    #[serde(flatten)]
+    pub moved: Moved,
+    /// The sites that passed a visit with it, and when first.
+    pub passed: BTreeMap<SiteName, Timestamp>,
+}
+
+/// How the tags of every image that follows a channel stand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    pub v: u8,
+    /// The act that has not ended.
+    pub open: Option<String>,
+    pub images: Vec<ImageStanding>,
+}
+
+/// One image, its tags in the order of promotion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageStanding {
+    pub name: String,
+    pub services: Vec<ServiceName>,
+    pub tags: Vec<TagStanding>,
+}
+
+/// One tag of an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TagStanding {
+    pub channel: Channel,
+    pub image: ImageRef,
+    /// What the registry has now; `None`: no such tag, or it did not say.
+    pub now: Option<Told>,
+    /// Why the registry did not say.
+    pub problem: Option<String>,
+    /// How it came there, where the ledger knows it.
+    pub moved: Option<Moved>,
+    /// The sites that run it, and what they passed with.
+    pub sites: Vec<Running>,
+}
+
+/// What is told of a tag that could not be taken back, in one line.
+pub fn left_behind(left: &[Left]) -> String {
+    let left: Vec<String> = left
+        .iter()
+        .map(|left| format!("{}: {}", left.image, left.why))
+        .collect();
+    left.join("; ")
+}

@@ -1,0 +1,233 @@
+//! What promote and rollback do alike: show what would move, ask, move it, say what follows.
+use clap::Args;
+use jiff::Timestamp;
+
+use super::super::super::args::Yes;
+use super::super::super::confirm::confirm;
+use super::super::super::desk::Desk;
+use super::super::super::exit::Exit;
+use super::super::super::failure::{Failure, Outcome, Said};
+use super::super::super::grid::grid;
+use super::super::act;
+use crate::api::client::ClientError;
+use crate::api::release::{Changing, Preview, Released, Told};
+use crate::api::when::When;
+use crate::api::wire::{Command, Reply};
+use crate::api::words::counted;
+use crate::daemon::release::{InPlace, Refused, Wanted};
+use crate::model::id::ServiceName;
+
+/// What both are asked with.
+#[derive(Args, Debug)]
+pub(super) struct Asked {
+    /// Only the images of this service; may be repeated
+    #[arg(long, value_name = "SERVICE", value_delimiter = ',')]
+    service: Vec<ServiceName>,
+    /// Why; it is kept in the ledger
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Rotates the sites that take it as soon as it is done
+    #[arg(long)]
+    now: bool,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+/// The same in the words of the API, and whether it is only shown.
+pub(super) struct Words {
+    pub(super) services: Vec<ServiceName>,
+    pub(super) reason: Option<String>,
+    pub(super) now: bool,
+    pub(super) dry_run: bool,
+    pub(super) seen: Option<String>,
+}
+
+impl Asked {
+    fn words(&self) -> Words {
+        Words {
+            services: self.service.clone(),
+            reason: self.reason.clone(),
+            now: self.now,
+            dry_run: false,
+            seen: None,
+        }
+    }
+}
+
+/// By the coordinator that runs, else here.
+pub(super) async fn release(
+    desk: &Desk,
+    asked: &Asked,
+    command: impl Fn(Words) -> Command,
+) -> Outcome {
+    let here = desk.here()?;
+    if desk.coordinator(here.as_ref()).await?.is_some() {
+        return Box::pin(elsewhere(desk, asked, command)).await;
+    }
+    Box::pin(in_place(desk, asked, command)).await
+}
+
+async fn elsewhere(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Command) -> Outcome {
+    let shown = command(Words {
+        dry_run: true,
+        ..asked.words()
+    });
+    let preview: Preview = ask(desk, &shown).await?;
+    if let Some(nothing) = show(desk, &preview) {
+        return Ok(nothing);
+    }
+    confirm(&desk.output, asked.yes, &question(&preview))?;
+    let wanted = command(Words {
+        seen: Some(preview.seen.clone()),
+        ..asked.words()
+    });
+    let released: Released = ask(desk, &wanted).await?;
+    said(desk, &released);
+    Ok(Exit::Done)
+}
+
+async fn in_place(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Command) -> Outcome {
+    let command = command(asked.words());
+    let wanted = match Wanted::of_words(&command) {
+        Some(Ok(wanted)) => wanted,
+        Some(Err(problem)) => {
+            return Err(Failure {
+                exit: Exit::Usage,
+                said: Said::Problems(vec![problem]),
+            });
+        }
+        None => return Ok(Exit::Done),
+    };
+    let mut session = desk.session()?;
+    let before = act::settle(desk, &mut session, None).await?;
+    let mut releases = InPlace::of(&mut session);
+    let prepared = match releases.prepare(&wanted).await? {
+        Ok(prepared) => prepared,
+        Err(refused) => {
+            let failure = failed(&refused);
+            session.refused(&desk.asking(&command), &refused.problems)?;
+            return Err(failure);
+        }
+    };
+    if let Some(nothing) = show(desk, &prepared.preview) {
+        return Ok(before.worse(nothing));
+    }
+    confirm(&desk.output, asked.yes, &question(&prepared.preview))?;
+    let rotation = releases.rotation(&prepared).filter(|_| asked.now);
+    let asking = desk.asking(&command);
+    let mut released: Released = match releases.carry_out(prepared, asking).await? {
+        Reply::Ok(value) => read(value)?,
+        Reply::Refused(refusal) => return Err(ClientError::Refused(refusal).into()),
+    };
+    released.rotation_follows = rotation.is_some();
+    said(desk, &released);
+    let Some(mut request) = rotation else {
+        return Ok(before);
+    };
+    request.options.wait_s = act::patience(desk, None);
+    let plan = act::planned(desk, &mut session, &command, request).await?;
+    act::tell_of_waits(desk, &plan);
+    let after = act::begin(desk, &mut session, &command, plan).await?;
+    Ok(before.worse(after))
+}
+
+async fn ask<T: serde::de::DeserializeOwned>(desk: &Desk, command: &Command) -> Result<T, Failure> {
+    let here = desk.here()?;
+    let Some(mut client) = desk.coordinator(here.as_ref()).await? else {
+        return Err(ClientError::Gone.into());
+    };
+    match client.request(command).await? {
+        Reply::Ok(value) => read(value),
+        Reply::Refused(refusal) => Err(ClientError::Refused(refusal).into()),
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|error| {
+        let why = error.to_string();
+        ClientError::Unreadable { why }.into()
+    })
+}
+
+fn failed(refused: &Refused) -> Failure {
+    Failure {
+        exit: Exit::from_code(refused.exit),
+        said: Said::Problems(refused.problems.clone()),
+    }
+}
+
+/// Says what would move; the exit code where nothing would.
+fn show(desk: &Desk, preview: &Preview) -> Option<Exit> {
+    if preview.moves.is_empty() {
+        match desk.output.is_json {
+            true => desk.output.json(preview),
+            false => desk.output.progress(&format!(
+                "{}: nothing to do, every tag is there already",
+                preview.what
+            )),
+        }
+        return Some(Exit::Done);
+    }
+    let now = desk.clock.now().wall;
+    desk.output.progress(&told(preview, &desk.when, now));
+    None
+}
+
+fn question(preview: &Preview) -> String {
+    let tags = counted(preview.moves.len() as u64, "tag");
+    format!("{}: move {tags}?", preview.what)
+}
+
+fn said(desk: &Desk, released: &Released) {
+    if desk.output.is_json {
+        desk.output.json(released);
+        return;
+    }
+    let tags = counted(released.preview.moves.len() as u64, "tag");
+    let act = released
+        .act
+        .map_or(String::new(), |act| format!(" (act {act})"));
+    desk.output
+        .result(&format!("{}: {tags} moved{act}", released.preview.what));
+    if released.rotation_follows {
+        desk.output
+            .progress("its sites are rotated: see `cleanslate status`");
+    }
+}
+
+/// Old and new of each, as a person compares them, and who takes it when.
+fn told(preview: &Preview, when: &When, now: Timestamp) -> String {
+    let row = |it: &Changing| {
+        [
+            it.image.to_string(),
+            it.old.as_ref().map_or("(none yet)".to_owned(), manifest),
+            manifest(&it.new),
+        ]
+    };
+    let rows = preview.moves.iter().map(row).collect();
+    let mut text = grid(["TAG", "FROM", "TO"], rows);
+    for image in &preview.unchanged {
+        text += &format!("\n{image} is there already");
+    }
+    for take in &preview.takes {
+        let next = match (&take.playbook, take.at) {
+            (Some(playbook), Some(at)) => format!("with {playbook}, {}", when.ahead(at, now)),
+            _ => "in no run that is planned: `cleanslate rotate`, or --now".to_owned(),
+        };
+        text += &format!("\n{} takes it {next}", take.site);
+    }
+    text
+}
+
+/// `4f5a0b1c2d3e v2.4.1 (9c1d7e2)`.
+pub(super) fn manifest(told: &Told) -> String {
+    let mut text = told.digest.short().to_owned();
+    if let Some(version) = &told.version {
+        text += &format!(" {version}");
+    }
+    if let Some(revision) = &told.revision {
+        let short: String = revision.chars().take(12).collect();
+        text += &format!(" ({short})");
+    }
+    text
+}

@@ -1,0 +1,92 @@
+//! `release history`: every move of a tag.
+use clap::Args;
+
+use super::super::super::desk::Desk;
+use super::super::super::exit::Exit;
+use super::super::super::failure::Outcome;
+use super::super::super::grid::grid;
+use super::super::super::memory::Memory;
+use crate::api::release::{self, Entry};
+use crate::api::wire::Command;
+use crate::daemon::release::history;
+use crate::model::image::Digest;
+use crate::model::release::Cause;
+
+/// Every move of a tag: from what to what, by whom, why, and which sites passed with it
+///
+/// What others moved is there as far as it was seen: when a rotation was planned or ran, when a
+/// push was told, and before a move of ours.
+#[derive(Args, Debug)]
+pub(crate) struct History {
+    /// Only images whose reference holds this
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// How many, the latest first
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+    last: u16,
+}
+
+pub(super) async fn run(desk: &Desk, args: &History) -> Outcome {
+    let last = usize::from(args.last);
+    let Some(loaded) = desk.here()? else {
+        let command = Command::ReleaseHistory {
+            image: args.image.clone(),
+            last,
+        };
+        let told: release::History = desk.answered(&command).await?;
+        show(desk, &told);
+        return Ok(Exit::Done);
+    };
+    let (moved, passed) = match Memory::open(desk, &loaded)? {
+        Some(memory) => memory.ledger()?,
+        None => (Vec::new(), Vec::new()),
+    };
+    show(desk, &history(&moved, &passed, args.image.as_deref(), last));
+    Ok(Exit::Done)
+}
+
+fn show(desk: &Desk, history: &release::History) {
+    if desk.output.is_json {
+        desk.output.json(history);
+        return;
+    }
+    if history.moves.is_empty() {
+        desk.output.progress("the ledger has no such move");
+        return;
+    }
+    let now = desk.clock.now().wall;
+    let row = |entry: &Entry| {
+        let moved = &entry.moved;
+        let passed: Vec<&str> = entry.passed.keys().map(|site| site.as_str()).collect();
+        let old = moved.old.as_ref().map_or("-", Digest::short);
+        [
+            desk.when.ago(moved.at, now),
+            moved.image.to_string(),
+            format!("{old} → {}", moved.new.short()),
+            cause(moved.cause).to_owned(),
+            match &moved.reason {
+                Some(reason) => format!("{}: {}", moved.who, printable(reason)),
+                None => moved.who.clone(),
+            },
+            passed.join(", "),
+        ]
+    };
+    let rows = history.moves.iter().map(row).collect();
+    let headings = ["MOVED", "TAG", "DIGEST", "BY", "WHO", "PASSED AT"];
+    desk.output.result(&grid(headings, rows));
+}
+
+pub(super) fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Promote => "promote",
+        Cause::Rollback => "rollback",
+        Cause::Undo => "taken back",
+        Cause::Found => "others",
+    }
+}
+
+/// Reasons are other people's: they must not steer the terminal.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { '\u{b7}' } else { c };
+    text.chars().map(shown).collect()
+}

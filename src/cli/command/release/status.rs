@@ -1,0 +1,91 @@
+//! `release status`: how the tags of every image stand.
+use clap::Args;
+
+use super::super::super::desk::Desk;
+use super::super::super::exit::Exit;
+use super::super::super::failure::{Failure, Outcome, Said};
+use super::super::super::grid::grid;
+use super::super::super::memory::Memory;
+use super::act::manifest;
+use super::history::cause;
+use crate::api::release::{ImageStanding, Standing, TagStanding};
+use crate::api::wire::Command;
+use crate::daemon::release::standing;
+use crate::model::release::Running;
+
+/// Of every image: what its tags name, since when and by whom, and which sites run it
+///
+/// The channels of an image stand in the order of promotion, one under the other.
+#[derive(Args, Debug)]
+pub(crate) struct Show {}
+
+pub(super) async fn run(desk: &Desk, _: &Show) -> Outcome {
+    let Some(loaded) = desk.here()? else {
+        let told: Standing = desk.answered(&Command::ReleaseStatus {}).await?;
+        show(desk, &told);
+        return Ok(Exit::Done);
+    };
+    let adapters = desk.adapters(&loaded.fleet)?;
+    let (known, open) = match Memory::open(desk, &loaded)? {
+        Some(memory) => (memory.ledger()?, memory.open_act()?),
+        None => ((Vec::new(), Vec::new()), None),
+    };
+    let (moved, passed) = &known;
+    let told = standing(&adapters.registries, &loaded.fleet, (moved, passed), open);
+    let told = Box::pin(told).await.map_err(|refused| Failure {
+        exit: Exit::from_code(refused.exit),
+        said: Said::Problems(refused.problems),
+    })?;
+    show(desk, &told);
+    Ok(Exit::Done)
+}
+
+fn show(desk: &Desk, standing: &Standing) {
+    if desk.output.is_json {
+        desk.output.json(standing);
+        return;
+    }
+    if let Some(open) = &standing.open {
+        desk.output
+            .say(&format!("{open} has not ended: its tags are on their way"));
+    }
+    let rows = standing.images.iter();
+    let rows = rows.flat_map(|image| image.tags.iter().map(|tag| row(desk, image, tag)));
+    let headings = ["IMAGE", "CHANNEL", "NAMES", "SINCE", "BY", "SITES"];
+    desk.output.result(&grid(headings, rows.collect()));
+}
+
+fn row(desk: &Desk, image: &ImageStanding, tag: &TagStanding) -> [String; 6] {
+    let now = desk.clock.now().wall;
+    let names = match (&tag.now, &tag.problem) {
+        (Some(told), _) => manifest(told),
+        (None, Some(problem)) => format!("unknown: {problem}"),
+        (None, None) => "no such tag".to_owned(),
+    };
+    let (since, by) = match &tag.moved {
+        Some(moved) => (
+            desk.when.ago(moved.at, now),
+            format!("{} ({})", moved.who, cause(moved.cause)),
+        ),
+        None => ("-".to_owned(), "-".to_owned()),
+    };
+    let sites: Vec<String> = tag.sites.iter().map(|site| runs(tag, site)).collect();
+    [
+        image.name.clone(),
+        tag.channel.to_string(),
+        names,
+        since,
+        by,
+        sites.join(", "),
+    ]
+}
+
+/// `fra` where it passed with what the tag names, else `fra 4f5a0b1c2d3e`.
+fn runs(tag: &TagStanding, site: &Running) -> String {
+    let now = tag.now.as_ref().map(|told| &told.digest);
+    match &site.digest {
+        Some(digest) if Some(digest) == now => site.site.to_string(),
+        Some(digest) => format!("{} {}", site.site, digest.short()),
+        None => format!("{} -", site.site),
+    }
+}

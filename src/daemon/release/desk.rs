@@ -1,0 +1,545 @@
+//! The one act that may be in hand, what its driver says, and who waits for it. Everything that is
+//! written is written here, by the loop that owns the store.
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::drive::{Driven, drive};
+use super::found::keep_found;
+use super::prepare::{Known, Prepared, Refused, prepare, takes};
+use super::wanted::Wanted;
+use crate::api::asked::Answer;
+use crate::api::audit::What;
+use crate::api::release::{Preview, Released, left_behind};
+use crate::api::wire::{Refusal, Reply};
+use crate::config::Loaded;
+use crate::coordinator::outcome::Problem;
+use crate::daemon::adapters::Adapters;
+use crate::daemon::audit::{self, Asking};
+use crate::daemon::journal::JournalError;
+use crate::daemon::request::Request;
+use crate::daemon::serve::playbook_of;
+use crate::model::fleet::Fleet;
+use crate::model::id::SiteName;
+use crate::model::image::{Digest, ImageRef};
+use crate::model::release::{Act, Cause, End, Moved, Phase, Verb};
+use crate::model::time::{Mono, Now};
+use crate::store::{By, Store, StoredAct};
+
+/// An act that the registry does not let be finished is tried again so often.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// What comes of looking and moving.
+pub(in crate::daemon) enum Note {
+    /// It was looked at, or may not be.
+    Prepared(Result<Box<Prepared>, Refused>, Waiting),
+    /// How far the act has come is to be written down.
+    Keep {
+        act: Act,
+        written: oneshot::Sender<()>,
+    },
+    /// The tag of a move names this now.
+    Moved {
+        at: usize,
+        digest: Digest,
+        written: oneshot::Sender<()>,
+    },
+    /// Somebody said that an image was pushed, and the registry has this.
+    Pushed {
+        image: ImageRef,
+        digest: Digest,
+    },
+    Left(Driven),
+}
+
+/// Who asked for an act.
+pub(in crate::daemon) struct Waiting {
+    pub(in crate::daemon) asking: Asking,
+    pub(in crate::daemon) answer: oneshot::Sender<Answer>,
+}
+
+/// An answer that is due.
+pub(in crate::daemon) struct Said {
+    pub(in crate::daemon) waiting: Waiting,
+    pub(in crate::daemon) answer: Answer,
+}
+
+/// Where an act is asked for.
+pub(in crate::daemon) struct Place<'a> {
+    pub(in crate::daemon) adapters: &'a Arc<Adapters>,
+    pub(in crate::daemon) loaded: &'a Loaded,
+    pub(in crate::daemon) store: &'a Store,
+    pub(in crate::daemon) now: Now,
+}
+
+/// The act in hand.
+struct Open {
+    stored: StoredAct,
+    act: Act,
+    by: By,
+    /// Who waits for it, what they were shown, and whether its sites are rotated then.
+    waits: Option<(Waiting, Preview, bool)>,
+}
+
+/// The moves of tags of one process.
+pub(in crate::daemon) struct Releases {
+    notes: mpsc::UnboundedSender<Note>,
+    heard: mpsc::UnboundedReceiver<Note>,
+    open: Option<Open>,
+    is_driven: bool,
+    again_at: Option<Mono>,
+    to_rotate: VecDeque<(Request, Asking)>,
+    /// Whether this process begins a rotation that follows an act.
+    pub(in crate::daemon) is_serving: bool,
+}
+
+impl Default for Releases {
+    fn default() -> Releases {
+        let (notes, heard) = mpsc::unbounded_channel();
+        Releases {
+            notes,
+            heard,
+            open: None,
+            is_driven: false,
+            again_at: None,
+            to_rotate: VecDeque::new(),
+            is_serving: false,
+        }
+    }
+}
+
+impl Releases {
+    /// Where others tell what they see.
+    pub(in crate::daemon) fn notes(&self) -> mpsc::UnboundedSender<Note> {
+        self.notes.clone()
+    }
+
+    /// The next note; may be given up and asked again.
+    pub(in crate::daemon) async fn next(&mut self) -> Note {
+        match self.heard.recv().await {
+            Some(note) => note,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether an act is being worked on.
+    pub(in crate::daemon) fn is_driven(&self) -> bool {
+        self.is_driven
+    }
+
+    /// The rotation that follows an act, once.
+    pub(in crate::daemon) fn take_rotation(&mut self) -> Option<(Request, Asking)> {
+        self.to_rotate.pop_front()
+    }
+
+    /// Looks beside the loop at what is asked for. What is only shown is answered from there.
+    pub(in crate::daemon) fn ask(
+        &mut self,
+        wanted: Wanted,
+        waiting: Waiting,
+        place: &Place<'_>,
+    ) -> Result<Option<Said>, JournalError> {
+        if let Some(refused) = self.may_not(&wanted) {
+            return Ok(Some(said(waiting, &refused)));
+        }
+        let known = Known {
+            moved: place.store.moves()?,
+            passed: place.store.passed()?,
+        };
+        let (adapters, notes) = (Arc::clone(place.adapters), self.notes.clone());
+        let takes = takes(place.loaded, &wanted.tag, place.now.wall);
+        // What was read anew holds here: a rotation that runs has a fleet of its own.
+        let fleet = place.loaded.fleet.clone();
+        tokio::spawn(async move {
+            let registries = &adapters.registries;
+            let prepared = Box::pin(prepare(registries, &fleet, &wanted, &known, takes)).await;
+            if wanted.dry_run {
+                drop(waiting.answer.send(shown(prepared)));
+                return;
+            }
+            // Nobody waits for it only when the process is ending.
+            drop(notes.send(Note::Prepared(prepared.map(Box::new), waiting)));
+        });
+        Ok(None)
+    }
+
+    /// Takes a note in. The answer that is due then, where one is.
+    ///
+    /// # Errors
+    /// Failures to write: nothing more is moved.
+    pub(in crate::daemon) fn take(
+        &mut self,
+        note: Note,
+        (store, adapters): (&mut Store, &Arc<Adapters>),
+        now: Now,
+    ) -> Result<Option<Said>, JournalError> {
+        match note {
+            Note::Prepared(Err(refused), waiting) => Ok(Some(said(waiting, &refused))),
+            Note::Prepared(Ok(prepared), waiting) => {
+                self.begin(*prepared, waiting, (store, adapters), now)
+            }
+            Note::Keep { act, written } => {
+                self.keep(act, store, now)?;
+                // Nobody waits for it only when the process is ending.
+                let _is_heard = written.send(());
+                Ok(None)
+            }
+            Note::Moved {
+                at,
+                digest,
+                written,
+            } => {
+                self.keep_move(at, &digest, store, now)?;
+                let _is_heard = written.send(());
+                Ok(None)
+            }
+            Note::Pushed { image, digest } => {
+                let by = audit::push();
+                let why = "a push was told".to_owned();
+                keep_found(store, [(&image, &digest)], (&by, &why), now.wall)?;
+                Ok(None)
+            }
+            Note::Left(driven) => Ok(self.left(driven, adapters.fleet(), now)),
+        }
+    }
+
+    /// Writes the act down, and lets it begin.
+    pub(super) fn begin(
+        &mut self,
+        prepared: Prepared,
+        waiting: Waiting,
+        (store, adapters): (&mut Store, &Arc<Adapters>),
+        now: Now,
+    ) -> Result<Option<Said>, JournalError> {
+        // Another may have begun while this was looked at.
+        if let Some(refused) = self.other_is_open() {
+            return Ok(Some(said(waiting, &refused)));
+        }
+        let Prepared {
+            preview,
+            act,
+            now: rotates,
+        } = prepared;
+        if act.moves.is_empty() {
+            let nothing = released(preview, None, false);
+            return Ok(Some(Said {
+                waiting,
+                answer: nothing,
+            }));
+        }
+        let by = waiting.asking.by.clone();
+        let seen = act.moves.iter();
+        let seen = seen.filter_map(|it| Some((&it.image, it.old.as_ref()?)));
+        let why = format!("seen before {}", act.name());
+        keep_found(store, seen, (&By::itself(), &why), now.wall)?;
+        let body = text(&act);
+        let id = store.begin_act(now.wall, &by, &body, |id| {
+            let begun = What::ReleaseBegun {
+                act: id,
+                what: act.name(),
+                moves: act.moves.clone(),
+                reason: act.reason.clone(),
+            };
+            let begun = audit::entry(by.clone(), now.wall, &begun);
+            vec![waiting.asking.taken(now.wall), begun]
+        })?;
+        let stored = StoredAct {
+            id,
+            began: now.wall,
+            who: by.who.clone(),
+            way: by.way,
+            body,
+        };
+        self.open = Some(Open {
+            stored,
+            act,
+            by,
+            waits: Some((waiting, preview, rotates)),
+        });
+        self.drive(adapters);
+        Ok(None)
+    }
+
+    /// Goes on with what an earlier process left, and with what could not be finished a while ago;
+    /// asked about once a second.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(in crate::daemon) fn tend(
+        &mut self,
+        (store, adapters): (&Store, &Arc<Adapters>),
+        now: Now,
+    ) -> Result<(), JournalError> {
+        if self.is_driven || self.again_at.is_some_and(|at| now.mono < at) {
+            return Ok(());
+        }
+        if self.open.is_none() {
+            self.open = taken_up(store)?;
+        }
+        if self.open.is_some() {
+            self.drive(adapters);
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, adapters: &Arc<Adapters>) {
+        let Some(open) = &self.open else { return };
+        self.is_driven = true;
+        self.again_at = None;
+        let (adapters, notes) = (Arc::clone(adapters), self.notes.clone());
+        let act = open.act.clone();
+        tokio::spawn(async move {
+            let driven = Box::pin(drive(adapters, act, notes.clone())).await;
+            drop(notes.send(Note::Left(driven)));
+        });
+    }
+
+    fn keep(&mut self, act: Act, store: &mut Store, now: Now) -> Result<(), JournalError> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let id = open.stored.id;
+        let what = match &act.phase {
+            Phase::Forward => None,
+            Phase::Back { why, .. } => Some(What::ReleaseTurnedBack {
+                act: id,
+                why: why.clone(),
+            }),
+            Phase::Ended(End::Done) => Some(What::ReleaseEnded {
+                act: id,
+                end: "done".to_owned(),
+                why: None,
+                left: Vec::new(),
+            }),
+            Phase::Ended(End::Undone { why, left }) => Some(What::ReleaseEnded {
+                act: id,
+                end: "undone".to_owned(),
+                why: Some(why.clone()),
+                left: left.clone(),
+            }),
+        };
+        let entries: Vec<_> = what
+            .map(|what| audit::entry(open.by.clone(), now.wall, &what))
+            .into_iter()
+            .collect();
+        open.stored.body = text(&act);
+        store.keep_act(&open.stored, act.end().is_none(), &entries)?;
+        open.act = act;
+        Ok(())
+    }
+
+    fn keep_move(
+        &self,
+        at: usize,
+        digest: &Digest,
+        store: &mut Store,
+        now: Now,
+    ) -> Result<(), JournalError> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let Some(it) = open.act.moves.get(at) else {
+            return Ok(());
+        };
+        let (old, cause) = match (&open.act.phase, &open.act.verb) {
+            (Phase::Back { .. } | Phase::Ended(_), _) => (Some(it.new.clone()), Cause::Undo),
+            (Phase::Forward, Verb::Promote { .. }) => (it.old.clone(), Cause::Promote),
+            (Phase::Forward, Verb::Rollback) => (it.old.clone(), Cause::Rollback),
+        };
+        let moved = Moved {
+            at: now.wall,
+            image: it.image.clone(),
+            old: old.clone(),
+            new: digest.clone(),
+            cause,
+            who: open.by.who.clone(),
+            way: open.by.way,
+            act: Some(open.stored.id),
+            reason: open.act.reason.clone(),
+        };
+        let put = What::TagPut {
+            act: open.stored.id,
+            image: it.image.clone(),
+            old,
+            new: digest.clone(),
+        };
+        let entry = audit::entry(open.by.clone(), now.wall, &put);
+        Ok(store.keep_move(&moved, &[entry])?)
+    }
+
+    fn left(&mut self, driven: Driven, fleet: &Fleet, now: Now) -> Option<Said> {
+        self.is_driven = false;
+        match driven {
+            Driven::Cut => None,
+            Driven::Open(problem) => {
+                self.again_at = Some(now.mono.plus(AGAIN_AFTER));
+                let open = self.open.as_mut()?;
+                let (waiting, ..) = open.waits.take()?;
+                Some(Said {
+                    waiting,
+                    answer: still_open(&open.act, &problem),
+                })
+            }
+            Driven::Ended(end) => {
+                let open = self.open.take()?;
+                let (waiting, preview, rotates) = open.waits?;
+                let follows = rotates && end == End::Done;
+                if follows {
+                    let request = rotation_after(&open.act, fleet);
+                    let asking = waiting.asking.clone();
+                    self.to_rotate
+                        .extend(request.map(|request| (request, asking)));
+                }
+                let answer = match end {
+                    End::Done => released(preview, Some(open.stored.id), follows),
+                    End::Undone { why, left } => undone(&open.act, &why, &left),
+                };
+                Some(Said { waiting, answer })
+            }
+        }
+    }
+
+    fn may_not(&self, wanted: &Wanted) -> Option<Refused> {
+        if wanted.now && !self.is_serving {
+            let problem = Problem {
+                what: "this process ends with its rotation, and begins no other".to_owned(),
+                cure: "leave out --now, or ask when it has ended".to_owned(),
+                is_transient: true,
+            };
+            return Some(Refused::by("serve", vec![problem]));
+        }
+        self.other_is_open()
+    }
+
+    fn other_is_open(&self) -> Option<Refused> {
+        let open = self.open.as_ref()?;
+        let problem = Problem {
+            what: format!(
+                "{} of {} has not ended: its tags are on their way",
+                open.act.name(),
+                open.by.who
+            ),
+            cure: "wait for it to end (`cleanslate release status`)".to_owned(),
+            is_transient: true,
+        };
+        Some(Refused::by("one act", vec![problem]))
+    }
+}
+
+/// What an earlier process left.
+fn taken_up(store: &Store) -> Result<Option<Open>, JournalError> {
+    let Some(stored) = store.open_act()? else {
+        return Ok(None);
+    };
+    let act = serde_json::from_str(&stored.body).map_err(|error| JournalError::Unreadable {
+        seq: stored.id,
+        why: error.to_string(),
+    })?;
+    let by = By {
+        who: stored.who.clone(),
+        way: stored.way,
+        pid: None,
+    };
+    Ok(Some(Open {
+        act,
+        by,
+        stored,
+        waits: None,
+    }))
+}
+
+/// A rotation of the sites that run what was moved; `None`: none does.
+pub(super) fn rotation_after(act: &Act, fleet: &Fleet) -> Option<Request> {
+    let runs = |site: &&crate::model::fleet::Site| {
+        let mut hosts = site.hosts.iter();
+        hosts.any(|host| {
+            let images = host.images();
+            act.moves.iter().any(|it| images.contains(&it.image))
+        })
+    };
+    let sites = fleet.sites.values().filter(runs);
+    let sites: Vec<SiteName> = sites.map(|site| site.name.clone()).collect();
+    let playbook = playbook_of(&act.tag, |_| true)?;
+    let why = match &act.reason {
+        Some(reason) => format!("{}: {reason}", act.name()),
+        None => act.name(),
+    };
+    (!sites.is_empty()).then(|| Request {
+        reason: Some(why),
+        ..Request::rotate(&playbook, Some(sites))
+    })
+}
+
+fn text(act: &Act) -> String {
+    serde_json::to_string(act).expect("texts, numbers and string keys always serialize")
+}
+
+fn shown(prepared: Result<Prepared, Refused>) -> Answer {
+    Answer::Reply(match prepared {
+        Ok(prepared) => Reply::Ok(value(&prepared.preview)),
+        Err(refused) => Reply::Refused(refusal(&refused)),
+    })
+}
+
+fn said(waiting: Waiting, refused: &Refused) -> Said {
+    Said {
+        waiting,
+        answer: Answer::Reply(Reply::Refused(refusal(refused))),
+    }
+}
+
+pub(super) fn refusal(refused: &Refused) -> Refusal {
+    let problem = refused.problem();
+    Refusal {
+        rule: refused.rule.to_owned(),
+        what: problem.what,
+        cure: problem.cure,
+        exit: refused.exit,
+    }
+}
+
+fn released(preview: Preview, act: Option<u64>, rotation_follows: bool) -> Answer {
+    Answer::Reply(Reply::Ok(value(&Released {
+        preview,
+        act,
+        rotation_follows,
+    })))
+}
+
+fn undone(act: &Act, why: &str, left: &[crate::model::release::Left]) -> Answer {
+    let name = act.name();
+    let (what, exit) = match left_behind(left) {
+        none if none.is_empty() => (format!("{name}: {why}; every tag is as it was before"), 4),
+        others => (
+            format!("{name}: {why}; every tag is as it was before, but for these: {others}"),
+            3,
+        ),
+    };
+    let cure = "see `cleanslate release status`, and ask again".to_owned();
+    Answer::Reply(Reply::Refused(Refusal {
+        rule: "release".to_owned(),
+        what,
+        cure,
+        exit,
+    }))
+}
+
+fn still_open(act: &Act, problem: &Problem) -> Answer {
+    let what = format!("{} is not finished: {}", act.name(), problem.what);
+    let cure = format!(
+        "{}; the coordinator goes on with it, else the next command that changes something",
+        problem.cure
+    );
+    Answer::Reply(Reply::Refused(Refusal {
+        rule: "release".to_owned(),
+        what,
+        cure,
+        exit: 3,
+    }))
+}
+
+fn value(of: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(of).expect("texts, numbers and string keys always serialize")
+}

@@ -1,0 +1,103 @@
+//! Acts of a process that owns the store and answers nobody: a command that does it itself.
+use tokio::sync::oneshot;
+
+use super::desk::{Releases, Said, Waiting, rotation_after};
+use super::prepare::{Known, Prepared, Refused, prepare, takes};
+use super::wanted::Wanted;
+use crate::api::asked::Answer;
+use crate::api::wire::Reply;
+use crate::daemon::audit::Asking;
+use crate::daemon::journal::JournalError;
+use crate::daemon::request::Request;
+use crate::daemon::session::Session;
+
+/// A session, to move tags.
+pub struct InPlace<'a> {
+    session: &'a mut Session,
+    releases: Releases,
+}
+
+impl InPlace<'_> {
+    pub fn of(session: &mut Session) -> InPlace<'_> {
+        InPlace {
+            session,
+            releases: Releases::default(),
+        }
+    }
+
+    /// Finishes or takes back what an earlier process left, as far as the registries let it.
+    ///
+    /// # Errors
+    /// Failures to write.
+    pub async fn settle(&mut self) -> Result<(), JournalError> {
+        let now = self.session.clock().now();
+        let adapters = self.session.adapters.clone();
+        self.releases.tend((&self.session.store, &adapters), now)?;
+        self.run().await
+    }
+
+    /// What would move.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the ledger cannot be read; inside, why nothing is moved.
+    pub async fn prepare(
+        &self,
+        wanted: &Wanted,
+    ) -> Result<Result<Prepared, Refused>, JournalError> {
+        let session = &*self.session;
+        let known = Known {
+            moved: session.store.moves()?,
+            passed: session.store.passed()?,
+        };
+        let now = session.clock().now().wall;
+        let takes = takes(&session.config, &wanted.tag, now);
+        let registries = &session.adapters.registries;
+        let fleet = &session.config.fleet;
+        Ok(Box::pin(prepare(registries, fleet, wanted, &known, takes)).await)
+    }
+
+    /// Moves the tags; what is to be said of it.
+    ///
+    /// # Errors
+    /// Failures to write: the next process finishes it or takes it back.
+    pub async fn carry_out(
+        &mut self,
+        prepared: Prepared,
+        asking: Asking,
+    ) -> Result<Reply, JournalError> {
+        let (answer, mut answered) = oneshot::channel();
+        let waiting = Waiting { asking, answer };
+        let now = self.session.clock().now();
+        let adapters = self.session.adapters.clone();
+        let place = (&mut self.session.store, &adapters);
+        let said = self.releases.begin(prepared, waiting, place, now)?;
+        said.map(send).unwrap_or_default();
+        self.run().await?;
+        Ok(match answered.try_recv() {
+            Ok(Answer::Reply(reply)) => reply,
+            Ok(Answer::Events(_)) | Err(_) => Reply::Ok(serde_json::json!({})),
+        })
+    }
+
+    /// The rotation of the sites that take what was prepared.
+    pub fn rotation(&self, prepared: &Prepared) -> Option<Request> {
+        rotation_after(&prepared.act, &self.session.config.fleet)
+    }
+
+    async fn run(&mut self) -> Result<(), JournalError> {
+        let adapters = self.session.adapters.clone();
+        while self.releases.is_driven() {
+            let note = self.releases.next().await;
+            let now = self.session.clock().now();
+            let place = (&mut self.session.store, &adapters);
+            let said = self.releases.take(note, place, now)?;
+            said.map(send).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+fn send(said: Said) {
+    // Whoever asked may have gone.
+    drop(said.waiting.answer.send(said.answer));
+}

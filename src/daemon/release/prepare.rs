@@ -1,0 +1,372 @@
+//! Looks at the registries for what would move: nothing is changed.
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::target::Target;
+use super::wanted::{Aim, Wanted};
+use crate::api::release::{Changing, Preview, Take, Told};
+use crate::config::Loaded;
+use crate::coordinator::outcome::Problem;
+use crate::daemon::schedule::Timetable;
+use crate::model::fleet::Fleet;
+use crate::model::id::{Channel, ServiceName, SiteName};
+use crate::model::image::{Digest, ImageRef, ImageVersion};
+use crate::model::release::{Act, Followed, Move, Moved, Passed, Verb, followed};
+use crate::registry::{FetchError, Registries};
+
+/// So many images are looked at side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// So many of the next runs are looked through for one that visits a site.
+const RUNS: usize = 200;
+
+/// What is to be done, settled.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub preview: Preview,
+    pub act: Act,
+    /// The channel's sites are rotated when it is done.
+    pub now: bool,
+}
+
+/// Why nothing is moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// By the name users know.
+    pub rule: &'static str,
+    pub problems: Vec<Problem>,
+    pub exit: u8,
+}
+
+impl Refused {
+    pub(super) fn by(rule: &'static str, problems: Vec<Problem>) -> Refused {
+        let is_transient = problems.iter().all(|problem| problem.is_transient);
+        Refused {
+            rule,
+            problems,
+            exit: if is_transient { 5 } else { 4 },
+        }
+    }
+
+    pub(super) fn usage(problem: Problem) -> Refused {
+        Refused {
+            rule: "request",
+            problems: vec![problem],
+            exit: 2,
+        }
+    }
+
+    /// All of it as one problem.
+    pub fn problem(&self) -> Problem {
+        let texts = |of: fn(&Problem) -> &str| {
+            let mut texts: Vec<&str> = self.problems.iter().map(of).collect();
+            texts.dedup();
+            texts.join("; ")
+        };
+        Problem {
+            what: texts(|problem| &problem.what),
+            cure: texts(|problem| &problem.cure),
+            is_transient: self.exit == 5,
+        }
+    }
+}
+
+/// What the ledger knows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub(super) moved: Vec<Moved>,
+    pub(super) passed: Vec<Passed>,
+}
+
+/// One image, as it was looked at.
+pub(super) struct Looked {
+    pub(super) image: ImageRef,
+    pub(super) services: BTreeSet<ServiceName>,
+    pub(super) now: Option<Digest>,
+}
+
+/// Settles what is to move.
+///
+/// # Errors
+/// Every reason why nothing is.
+pub(super) async fn prepare(
+    registries: &Registries,
+    fleet: &Fleet,
+    wanted: &Wanted,
+    known: &Known,
+    takes: Vec<Take>,
+) -> Result<Prepared, Refused> {
+    known_channel(fleet, &wanted.tag)?;
+    let chosen = chosen(fleet, &wanted.services)?;
+    let looked = look(registries, &chosen, &wanted.tag).await?;
+    let targets = match &wanted.aim {
+        Aim::Promote { from } => promoted(registries, &chosen, from, looked).await?,
+        Aim::Rollback { to } => super::target::rolled_back(fleet, looked, to.as_ref(), known)?,
+    };
+    let (moving, still): (Vec<Target>, Vec<Target>) = targets
+        .into_iter()
+        .partition(|target| target.now.as_ref() != Some(&target.to));
+    let asked: Vec<_> = moving
+        .iter()
+        .map(|target| describe(registries, target))
+        .collect();
+    let described: Vec<_> = stream::iter(asked).buffered(SIDE_BY_SIDE).collect().await;
+    let mut problems = Vec::new();
+    let mut moves = Vec::new();
+    for described in described {
+        match described {
+            Ok(changing) => moves.push(changing),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Refused::by("images", problems));
+    }
+    let verb = match &wanted.aim {
+        Aim::Promote { from } => Verb::Promote { from: from.clone() },
+        Aim::Rollback { .. } => Verb::Rollback,
+    };
+    let of = |it: &Changing| Move {
+        image: it.image.clone(),
+        old: it.old.as_ref().map(|old| old.digest.clone()),
+        new: it.new.digest.clone(),
+    };
+    let moved: Vec<Move> = moves.iter().map(of).collect();
+    let act = Act::new(verb, wanted.tag.clone(), moved, wanted.reason.clone());
+    let seen = stands_for(&act);
+    if wanted.seen.as_ref().is_some_and(|said| *said != seen) {
+        return Err(Refused::by(
+            "moved meanwhile",
+            vec![Problem {
+                what: "a tag was moved since this was shown: nothing was changed".to_owned(),
+                cure: "ask again, and look at what it shows".to_owned(),
+                is_transient: true,
+            }],
+        ));
+    }
+    Ok(Prepared {
+        preview: Preview {
+            v: 1,
+            what: act.name(),
+            tag: wanted.tag.clone(),
+            moves,
+            unchanged: still.into_iter().map(|target| target.image).collect(),
+            takes,
+            seen,
+        },
+        act,
+        now: wanted.now,
+    })
+}
+
+/// The sites that run images of a channel, and when the next run of a schedule visits each.
+pub(in crate::daemon) fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Vec<Take> {
+    let table = Timetable::of(&loaded.playbooks, &loaded.fleet.freezes);
+    let runs = table.next(now, RUNS);
+    let next = |site: &SiteName| {
+        runs.iter().find(|run| {
+            let playbook = loaded.playbooks.get(&run.playbook);
+            let sites = playbook.and_then(|playbook| playbook.sites.as_ref());
+            let schedule = table.schedules().get(&run.playbook);
+            let is_frozen = schedule.is_some_and(|it| table.freeze(it, run.planned).is_some());
+            sites.is_none_or(|sites| sites.contains(site)) && !is_frozen
+        })
+    };
+    let follows =
+        |site: &&crate::model::fleet::Site| site.hosts.iter().any(|host| host.channel == *tag);
+    let sites = loaded.fleet.sites.values().filter(follows);
+    sites
+        .map(|site| {
+            let run = next(&site.name);
+            Take {
+                site: site.name.clone(),
+                playbook: run.map(|run| run.playbook.clone()),
+                at: run.map(|run| run.planned),
+            }
+        })
+        .collect()
+}
+
+type Chosen = BTreeMap<Followed, BTreeSet<ServiceName>>;
+
+fn known_channel(fleet: &Fleet, tag: &Channel) -> Result<(), Refused> {
+    let hosts = fleet.sites.values().flat_map(|site| &site.hosts);
+    let mut known: BTreeSet<&Channel> = hosts.map(|host| &host.channel).collect();
+    known.extend(&fleet.channels);
+    if known.contains(tag) {
+        return Ok(());
+    }
+    let known: Vec<&str> = known.into_iter().map(Channel::as_str).collect();
+    Err(Refused::usage(Problem {
+        what: format!("no channel of this fleet is called {tag}"),
+        cure: format!("use one of: {}", known.join(", ")),
+        is_transient: false,
+    }))
+}
+
+/// The images that follow a channel, of the services that were named.
+pub(super) fn chosen(fleet: &Fleet, services: &[ServiceName]) -> Result<Chosen, Refused> {
+    let all = followed(fleet).map_err(|wrong| {
+        let problem = |image: ImageRef| Problem {
+            what: format!("{image} holds the channel's name elsewhere than once in its tag"),
+            cure: "write it so that ${CHANNEL} stands in the tag, once".to_owned(),
+            is_transient: false,
+        };
+        Refused::by("images", wrong.into_iter().map(problem).collect())
+    })?;
+    if all.is_empty() {
+        return Err(Refused::usage(Problem {
+            what: "no image of this fleet follows a channel".to_owned(),
+            cure: "write image: REPOSITORY:${CHANNEL} in the Compose file".to_owned(),
+            is_transient: false,
+        }));
+    }
+    let known: BTreeSet<&ServiceName> = all.values().flatten().collect();
+    if let Some(other) = services.iter().find(|service| !known.contains(service)) {
+        let known: Vec<&str> = known.into_iter().map(ServiceName::as_str).collect();
+        return Err(Refused::usage(Problem {
+            what: format!("no service that follows a channel is called {other}"),
+            cure: format!("use one of: {}", known.join(", ")),
+            is_transient: false,
+        }));
+    }
+    let is_asked = |theirs: &BTreeSet<ServiceName>| {
+        services.is_empty() || services.iter().any(|service| theirs.contains(service))
+    };
+    Ok(all
+        .into_iter()
+        .filter(|(_, theirs)| is_asked(theirs))
+        .collect())
+}
+
+/// What the tags of a channel name now.
+async fn look(
+    registries: &Registries,
+    chosen: &Chosen,
+    tag: &Channel,
+) -> Result<Vec<Looked>, Refused> {
+    let named = named(registries, chosen, tag).await?;
+    let looked = named.into_iter().zip(chosen.values());
+    let looked = looked.map(|((image, now), services)| Looked {
+        image,
+        services: services.clone(),
+        now,
+    });
+    Ok(looked.collect())
+}
+
+async fn named(
+    registries: &Registries,
+    chosen: &Chosen,
+    tag: &Channel,
+) -> Result<Vec<(ImageRef, Option<Digest>)>, Refused> {
+    let mut images = Vec::new();
+    for followed in chosen.keys() {
+        images.push(followed.at(tag).ok_or_else(|| {
+            Refused::usage(Problem {
+                what: format!("no tag of {} can hold {tag}", followed.name()),
+                cure: "a tag has at most 128 characters".to_owned(),
+                is_transient: false,
+            })
+        })?);
+    }
+    let asked: Vec<_> = images.iter().map(|image| registries.named(image)).collect();
+    let found: Vec<_> = stream::iter(asked).buffered(SIDE_BY_SIDE).collect().await;
+    let mut problems = Vec::new();
+    let mut named = Vec::new();
+    for (image, found) in images.into_iter().zip(found) {
+        match found {
+            Ok(digest) => named.push((image, digest)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(named);
+    }
+    Err(Refused::by("registry", problems))
+}
+
+/// Each goes to what the same image's tag of the other channel names.
+async fn promoted(
+    registries: &Registries,
+    chosen: &Chosen,
+    from: &Channel,
+    looked: Vec<Looked>,
+) -> Result<Vec<Target>, Refused> {
+    let sources = named(registries, chosen, from).await?;
+    let mut problems = Vec::new();
+    let mut targets = Vec::new();
+    for (looked, (source, found)) in looked.into_iter().zip(sources) {
+        match found {
+            Some(to) => targets.push(Target {
+                image: looked.image,
+                services: looked.services,
+                now: looked.now,
+                to,
+            }),
+            None => problems.push(Problem {
+                what: format!("there is no {source}"),
+                cure: "push it, or name the services that have one with --service".to_owned(),
+                is_transient: false,
+            }),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(targets);
+    }
+    Err(Refused::by("images", problems))
+}
+
+/// What changes for people; and that what is to be put is there.
+async fn describe(registries: &Registries, target: &Target) -> Result<Changing, Problem> {
+    let pinned = ImageRef {
+        version: ImageVersion::Digest(target.to.clone()),
+        ..target.image.clone()
+    };
+    match registries.manifest(&pinned).await {
+        Ok(_) => {}
+        Err(FetchError::Gone(problem) | FetchError::Failed(problem)) => return Err(problem),
+    }
+    let old = match &target.now {
+        Some(now) => Some(told(registries, &target.image, now).await),
+        None => None,
+    };
+    Ok(Changing {
+        image: target.image.clone(),
+        services: target.services.iter().cloned().collect(),
+        old,
+        new: told(registries, &target.image, &target.to).await,
+    })
+}
+
+/// Labels are for people only: without them, the digest says what it is.
+pub(super) async fn told(registries: &Registries, image: &ImageRef, digest: &Digest) -> Told {
+    const OF: &str = "org.opencontainers.image.";
+    let pinned = ImageRef {
+        version: ImageVersion::Digest(digest.clone()),
+        ..image.clone()
+    };
+    let labels = registries.describe(&pinned).await;
+    let labels = labels.map(|(_, labels)| labels).unwrap_or_default();
+    let label = |name: &str| {
+        let said = labels.get(&format!("{OF}{name}"))?;
+        // Others wrote it, and it goes to a terminal.
+        Some(said.chars().filter(|c| !c.is_control()).take(200).collect())
+    };
+    Told {
+        digest: digest.clone(),
+        version: label("version"),
+        revision: label("revision"),
+        source: label("source"),
+    }
+}
+
+/// The same for the same moves only.
+fn stands_for(act: &Act) -> String {
+    let moves = serde_json::to_vec(&(&act.verb, &act.tag, &act.moves));
+    let moves = moves.expect("texts, numbers and string keys always serialize");
+    data_encoding::HEXLOWER.encode(&Sha256::digest(moves))
+}

@@ -1,0 +1,149 @@
+//! How the tags of every image stand: asked of the registries, and told with what is remembered.
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::oneshot;
+
+use super::desk::refusal;
+use super::prepare::{Refused, chosen, told};
+use crate::api::asked::Answer;
+use crate::api::release::{ImageStanding, Standing, TagStanding};
+use crate::api::wire::Reply;
+use crate::coordinator::outcome::Problem;
+use crate::daemon::adapters::Adapters;
+use crate::daemon::journal::JournalError;
+use crate::daemon::night::RunError;
+use crate::model::fleet::Fleet;
+use crate::model::id::{Channel, ServiceName};
+use crate::model::image::ImageRef;
+use crate::model::release::{Act, Moved, Passed, running};
+use crate::registry::Registries;
+use crate::store::{Reader, StoreError};
+
+/// So many tags are looked at side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Asks for every tag of every image. A registry that does not answer is told beside its tags.
+///
+/// # Errors
+/// No image of the fleet follows a channel.
+pub async fn standing(
+    registries: &Registries,
+    fleet: &Fleet,
+    (moved, passed): (&[Moved], &[Passed]),
+    open: Option<String>,
+) -> Result<Standing, Refused> {
+    let channels = channels(fleet);
+    let mut images = Vec::new();
+    for (followed, services) in chosen(fleet, &[])? {
+        let tags = channels.iter().filter_map(|channel| {
+            let image = followed.at(channel)?;
+            Some((channel.clone(), image))
+        });
+        let tags: Vec<_> = tags
+            .map(|tag| look(registries, fleet, (moved, passed), tag))
+            .collect();
+        let tags: Vec<TagStanding> = stream::iter(tags).buffered(SIDE_BY_SIDE).collect().await;
+        let services: Vec<ServiceName> = services.into_iter().collect();
+        images.push(ImageStanding {
+            name: followed.name(),
+            services,
+            tags,
+        });
+    }
+    Ok(Standing { v: 1, open, images })
+}
+
+/// Answers beside the loop.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub(in crate::daemon) fn answer_standing(
+    store: &Reader,
+    fleet: &Fleet,
+    adapters: &Arc<Adapters>,
+    answer: oneshot::Sender<Answer>,
+) -> Result<(), JournalError> {
+    let (moved, passed) = (store.moves()?, store.passed()?);
+    let open = open_act(store)?;
+    let (fleet, adapters) = (fleet.clone(), Arc::clone(adapters));
+    tokio::spawn(async move {
+        let known = (moved.as_slice(), passed.as_slice());
+        let told = Box::pin(standing(&adapters.registries, &fleet, known, open)).await;
+        let reply = match told {
+            Ok(standing) => Reply::Ok(serde_json::to_value(standing).unwrap_or_default()),
+            Err(refused) => Reply::Refused(refusal(&refused)),
+        };
+        // Whoever asked may have gone.
+        drop(answer.send(Answer::Reply(reply)));
+    });
+    Ok(())
+}
+
+/// What the act that has not ended is called.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn open_act(store: &Reader) -> Result<Option<String>, StoreError> {
+    let open = store.open_act()?;
+    Ok(
+        open.map(|open| match serde_json::from_str::<Act>(&open.body) {
+            Ok(act) => format!("{} of {}", act.name(), open.who),
+            // Of a later program.
+            Err(_) => format!("act {} of {}", open.id, open.who),
+        }),
+    )
+}
+
+/// Lets a plan be made: tags that are on their way would be taken half old and half new.
+///
+/// # Errors
+/// [`RunError::Refused`] while an act has not ended.
+pub(in crate::daemon) fn heed_act(store: &Reader) -> Result<(), RunError> {
+    match open_act(store).map_err(JournalError::Store)? {
+        None => Ok(()),
+        Some(open) => Err(RunError::Refused(Problem {
+            what: format!("{open} has not ended: its tags are on their way"),
+            cure: "wait for it to end (`cleanslate release status`); `rebuild --images \
+                   last-good` asks no registry"
+                .to_owned(),
+            is_transient: true,
+        })),
+    }
+}
+
+async fn look(
+    registries: &Registries,
+    fleet: &Fleet,
+    (moved, passed): (&[Moved], &[Passed]),
+    (channel, image): (Channel, ImageRef),
+) -> TagStanding {
+    let (now, problem) = match registries.named(&image).await {
+        Ok(Some(digest)) => (Some(told(registries, &image, &digest).await), None),
+        Ok(None) => (None, None),
+        Err(problem) => (None, Some(problem.what)),
+    };
+    let last = moved.iter().rev().find(|it| it.image == image);
+    // What the ledger last heard is not what the registry has: nobody knows how it came there.
+    let is_it = |it: &&Moved| now.as_ref().is_none_or(|now| now.digest == it.new);
+    TagStanding {
+        moved: last.filter(is_it).cloned(),
+        sites: running(fleet, &image, passed),
+        channel,
+        image,
+        now,
+        problem,
+    }
+}
+
+/// In order of promotion, and then those that only a host follows.
+fn channels(fleet: &Fleet) -> Vec<Channel> {
+    let hosts = fleet.sites.values().flat_map(|site| &site.hosts);
+    let followed: BTreeSet<Channel> = hosts.map(|host| host.channel.clone()).collect();
+    let mut channels = fleet.channels.clone();
+    let others = followed.into_iter().filter(|it| !channels.contains(it));
+    let others: Vec<Channel> = others.collect();
+    channels.extend(others);
+    channels
+}
