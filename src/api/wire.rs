@@ -103,6 +103,7 @@ pub enum Command {
     /// Visits one site now.
     Rebuild(Rebuild),
     /// A digest that failed, and was barred for it, may be planned again.
+    #[serde(rename = "clear")]
     ReleaseClear { digest: Digest, reason: String },
     /// Images were pushed, somebody says.
     Pushed { images: Vec<ImageRef> },
@@ -270,7 +271,7 @@ impl Command {
             Command::History { last } => ("GET", format!("/v1/rotations?last={last}"), None),
             Command::Report { rotation } => ("GET", format!("/v1/rotations/{rotation}"), None),
             Command::Pushed { .. } => ("POST", "/v1/hooks/push".to_owned(), Some(body)),
-            Command::Promote(_) | Command::Rollback(_) => {
+            Command::Promote(_) | Command::Rollback(_) | Command::ReleaseClear { .. } => {
                 ("POST", format!("/v1/release/{name}"), Some(body))
             }
             Command::ReleaseStatus {} => ("GET", "/v1/release/status".to_owned(), None),
@@ -294,8 +295,7 @@ impl Command {
             | Command::Uncordon { .. }
             | Command::Withdraw { .. }
             | Command::Restore { .. }
-            | Command::Rebuild(_)
-            | Command::ReleaseClear { .. } => ("POST", format!("/v1/{name}"), Some(body)),
+            | Command::Rebuild(_) => ("POST", format!("/v1/{name}"), Some(body)),
         }
     }
 
