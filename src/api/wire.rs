@@ -490,6 +490,21 @@ mod tests {
             ),
             (Command::Recover { reason: None }, r#"recover {}"#),
             (
+                Command::Promote(Promote {
+                    from: "staging".parse().unwrap(),
+                    to: "master".parse().unwrap(),
+                    services: vec!["web".parse().unwrap()],
+                    reason: None,
+                    now: false,
+                    dry_run: true,
+                    seen: None,
+                }),
+                concat!(
+                    r#"release/promote {"from":"staging","to":"master","services":["web"],"#,
+                    r#""dry_run":true}"#
+                ),
+            ),
+            (
                 Command::TakeOver { reason: reason() },
                 r#"take-over {"reason":"kernel \"oops\"\nat 3"}"#,
             ),

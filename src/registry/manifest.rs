@@ -49,6 +49,9 @@ pub enum FetchError {
 /// Why a tag was not moved, or not surely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PutError {
+    /// The registry does not take this manifest: it lacks a part of it, or does not know its kind.
+    #[error("{}", .0.what)]
+    NotTaken(Problem),
     /// The tag is as it was. `again_after`: for how long the registry asks to be left alone.
     #[error("{}", .problem.what)]
     NotDone {
@@ -158,6 +161,9 @@ impl Session {
         }
         let problem = failure::of_put(&place, self, &answer);
         let again_after = failure::asks_to_wait(&answer.headers);
+        if is_about_the_manifest(answer.status) && !problem.is_transient {
+            return Err(PutError::NotTaken(problem));
+        }
         Err(match may_be_done(answer.status) {
             true => PutError::Unknown {
                 problem,
@@ -176,6 +182,10 @@ fn not_done(problem: Problem) -> PutError {
         problem,
         again_after: None,
     }
+}
+
+fn is_about_the_manifest(status: StatusCode) -> bool {
+    status == StatusCode::BAD_REQUEST || status == StatusCode::NOT_FOUND
 }
 
 /// A server that failed, or something between that heard nothing from it, may have done it first.

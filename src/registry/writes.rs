@@ -115,7 +115,7 @@ async fn what_a_registry_lacks_is_gone_and_a_manifest_without_its_parts_is_not_t
     let manifest = registries.manifest(&oci).await.unwrap();
     let elsewhere = server.image("other:moving");
     let refused = registries.put(&elsewhere, &manifest).await.unwrap_err();
-    let PutError::NotDone { problem, .. } = refused else {
+    let PutError::NotTaken(problem) = refused else {
         panic!("{refused:?}");
     };
     assert!(

@@ -40,6 +40,7 @@ mod on_call;
 mod page;
 mod refusals;
 mod registry_fails;
+mod releases;
 mod remembered;
 mod serving;
 mod shapes;

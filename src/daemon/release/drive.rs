@@ -132,16 +132,17 @@ impl Drive<'_> {
                 self.mover.put(at);
                 return Ok(());
             }
+            Err(PutError::NotTaken(problem)) => {
+                self.mover.refused(at, problem.what);
+                return Ok(());
+            }
+            Err(PutError::NotDone { problem, .. }) if !problem.is_transient => {
+                return self.may_not(at, problem);
+            }
             Err(PutError::NotDone {
                 problem,
                 again_after,
-            }) => {
-                if !problem.is_transient {
-                    self.mover.refused(at, problem.what);
-                    return Ok(());
-                }
-                (problem, again_after)
-            }
+            }) => (problem, again_after),
             Err(PutError::Unknown {
                 problem,
                 again_after,
@@ -156,12 +157,17 @@ impl Drive<'_> {
             tokio::time::sleep(pause_before(self.put_failures, pause)).await;
             return Ok(());
         }
+        self.may_not(at, problem)
+    }
+
+    /// It cannot be put as things stand. On the way back there is nowhere further to go: a person
+    /// mends what is wrong, and it is tried again.
+    fn may_not(&mut self, at: usize, problem: Problem) -> Left<()> {
         match self.mover.act().phase {
             Phase::Forward => {
                 self.mover.refused(at, problem.what);
                 Ok(())
             }
-            // There is nowhere further back: it is tried again later.
             Phase::Back { .. } | Phase::Ended(_) => Err(Some(problem)),
         }
     }
@@ -189,6 +195,9 @@ impl Drive<'_> {
             Err(FetchError::Gone(problem)) => {
                 self.mover.refused(at, problem.what);
                 Ok(None)
+            }
+            Err(FetchError::Failed(problem)) if !problem.is_transient => {
+                self.may_not(at, problem).map(|()| None)
             }
             Err(FetchError::Failed(problem)) => {
                 self.mover.unknown(at);

@@ -145,3 +145,167 @@ fn came_forward(moved: &Moved) -> bool {
         Cause::Rollback | Cause::Undo => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::tests::world::{digest, fleet};
+    use crate::model::release::Passed;
+    use crate::model::way::Way;
+
+    #[test]
+    fn what_did_not_pass_everywhere_goes_back_with_all_that_came_with_it() {
+        let world = World::new();
+        let [web, api, worker] = &world.images;
+        // web and api came in one act; web failed at one site, worker is as it ever was.
+        world.check(
+            &[(web, 2), (api, 2), (worker, 1)],
+            &[moved(web, 1, 2, 7), moved(api, 1, 2, 7)],
+            &[
+                (web, 1, 3),
+                (web, 2, 1),
+                (api, 1, 3),
+                (api, 2, 3),
+                (worker, 1, 3),
+            ],
+            Ok(&[(web, 1), (api, 1)]),
+        );
+    }
+
+    #[test]
+    fn where_all_passed_everywhere_what_moved_last_goes_back() {
+        let world = World::new();
+        let [web, api, worker] = &world.images;
+        let passed = [
+            (web, 1, 3),
+            (web, 2, 3),
+            (api, 1, 3),
+            (api, 2, 3),
+            (worker, 1, 3),
+        ];
+        let moves = [moved(web, 1, 2, 7), moved(api, 1, 2, 8)];
+        let now = [(web, 2), (api, 2), (worker, 1)];
+        world.check(&now, &moves, &passed, Ok(&[(api, 1)]));
+        let why = "nothing to go back to";
+        world.check(&now, &[], &passed, Err(why));
+    }
+
+    #[test]
+    fn nothing_goes_back_where_one_of_them_has_nowhere_to_go() {
+        let world = World::new();
+        let [web, api, _] = &world.images;
+        let moves = [moved(web, 1, 2, 7), moved(api, 1, 2, 7)];
+        let passed = [(web, 1, 3), (api, 1, 2)];
+        let why = "nothing to go back to";
+        world.check(&[(web, 2), (api, 2)], &moves, &passed, Err(why));
+    }
+
+    #[test]
+    fn a_digest_says_which_image_it_is_of_where_one_alone_has_it() {
+        let world = World::new();
+        let [web, api, _] = &world.images;
+        let known = Known {
+            moved: vec![moved(web, 1, 2, 7), moved(api, 3, 2, 7)],
+            passed: Vec::new(),
+        };
+        let back = |n| by_name(world.looked(&[(web, 2), (api, 2)]), &digest(n), &known);
+        let chosen = back(1).unwrap();
+        assert_eq!((&chosen[0].image, chosen.len()), (web, 1));
+        assert_eq!(back(2).unwrap_err().exit, 2, "both have it");
+        assert_eq!(back(9).unwrap_err().exit, 2, "none has it");
+    }
+
+    /// Three sites that run three images each.
+    struct World {
+        fleet: Fleet,
+        images: [ImageRef; 3],
+    }
+
+    impl World {
+        fn new() -> World {
+            let mut fleet = fleet();
+            let images = ["web", "api", "worker"]
+                .map(|name| format!("r.example.com/{name}:master").parse().unwrap());
+            for host in fleet.sites.values_mut().flat_map(|site| &mut site.hosts) {
+                let services = &mut host.projects[0].services;
+                let one = services[0].clone();
+                *services = images
+                    .iter()
+                    .map(|image: &ImageRef| crate::model::service::Service {
+                        image: image.clone(),
+                        ..one.clone()
+                    })
+                    .collect();
+            }
+            World { fleet, images }
+        }
+
+        fn looked(&self, now: &[(&ImageRef, u8)]) -> Vec<Looked> {
+            let looked = now.iter().map(|(image, n)| Looked {
+                image: (*image).clone(),
+                services: BTreeSet::new(),
+                now: Some(digest(*n)),
+            });
+            looked.collect()
+        }
+
+        /// `passed`: the first so many sites passed with it.
+        fn check(
+            &self,
+            now: &[(&ImageRef, u8)],
+            moved: &[Moved],
+            passed: &[(&ImageRef, u8, usize)],
+            expected: Result<&[(&ImageRef, u8)], &str>,
+        ) {
+            let of = |(image, n, sites): &(&ImageRef, u8, usize)| {
+                let at = jiff::Timestamp::from_second(i64::from(*n)).unwrap();
+                let sites = self.fleet.sites.keys().take(*sites);
+                let passed = sites.map(|site| Passed {
+                    site: site.clone(),
+                    image: (*image).clone(),
+                    digest: digest(*n),
+                    first: at,
+                    last: at,
+                    visits: 1,
+                    rotation: None,
+                });
+                passed.collect::<Vec<_>>()
+            };
+            let known = Known {
+                moved: moved.to_vec(),
+                passed: passed.iter().flat_map(of).collect(),
+            };
+            let targets = rolled_back(&self.fleet, self.looked(now), None, &known);
+            let targets = targets.as_ref().map(|targets| {
+                let targets = targets.iter();
+                targets
+                    .map(|it| (&it.image, it.to.clone()))
+                    .collect::<Vec<_>>()
+            });
+            match expected {
+                Ok(expected) => {
+                    let expected: Vec<_> = expected
+                        .iter()
+                        .map(|(image, n)| (*image, digest(*n)))
+                        .collect();
+                    assert_eq!(targets, Ok(expected));
+                }
+                Err(rule) => assert_eq!(targets.unwrap_err().rule, rule),
+            }
+        }
+    }
+
+    fn moved(image: &ImageRef, old: u8, new: u8, act: u64) -> Moved {
+        Moved {
+            at: jiff::Timestamp::from_second(i64::try_from(act).unwrap()).unwrap(),
+            image: image.clone(),
+            old: Some(digest(old)),
+            new: digest(new),
+            cause: Cause::Promote,
+            who: "ana".to_owned(),
+            way: Way::Terminal,
+            act: Some(act),
+            reason: None,
+        }
+    }
+}

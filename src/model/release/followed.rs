@@ -85,3 +85,24 @@ fn of(image: &ImageRef, channel: &Channel) -> Option<Followed> {
         around: (before.to_owned(), after.to_owned()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_channel_s_name_stands_once_in_the_tag_and_makes_way_for_another() {
+        let at = |image: &str, to: &str| {
+            let image: ImageRef = image.parse().unwrap();
+            let followed = of(&image, &"master".parse().unwrap())?;
+            Some(followed.at(&to.parse().unwrap())?.to_string())
+        };
+        let to = |tag: &str| Some(format!("r.io/web:{tag}"));
+        assert_eq!(at("r.io/web:master", "staging"), to("staging"));
+        assert_eq!(at("r.io/web:v2-master-slim", "dev"), to("v2-dev-slim"));
+        assert_eq!(at("r.io/master/web:latest", "dev"), None);
+        assert_eq!(at("r.io/web:master-master", "dev"), None);
+        let long = "x".repeat(128);
+        assert_eq!(at("r.io/web:v-master", &long), None, "no tag is so long");
+    }
+}

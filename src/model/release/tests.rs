@@ -63,6 +63,7 @@ impl World {
 
     /// One process; `false`: it died.
     fn live(&mut self, mut mover: Mover, faults: &Faults) -> bool {
+        let mut just_read = None;
         for _ in 0..500 {
             let step = self.step;
             self.step += 1;
@@ -85,8 +86,12 @@ impl World {
                     }
                     mover.recorded();
                 }
-                Want::Read { at } => mover.read(at, self.tags[at].clone()),
+                Want::Read { at } => {
+                    mover.read(at, self.tags[at].clone());
+                    just_read = Some(at);
+                }
                 Want::Put { at, digest } => {
+                    assert_eq!(just_read.take(), Some(at), "it is read right before");
                     assert!(
                         self.kept.is_some(),
                         "nothing is put that is not written down"

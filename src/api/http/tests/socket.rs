@@ -40,6 +40,30 @@ async fn a_command_reaches_the_coordinator_with_who_asked_and_its_answer_comes_b
 }
 
 #[tokio::test]
+async fn what_is_asked_of_tags_reaches_the_coordinator_as_it_was_asked() {
+    let stage = Stage::new();
+    stage.open_socket().await;
+    let mut client = stage.client().await;
+    let body = br#"{"tag":"master","digest":"x","services":["web"],"now":true,"seen":"y"}"#;
+    for command in [
+        Command::read("release/rollback", body).unwrap(),
+        Command::read("release/promote", br#"{"from":"a","to":"b"}"#).unwrap(),
+        Command::ReleaseStatus {},
+        Command::ReleaseHistory {
+            image: Some("r.io/a&b=c".to_owned()),
+            last: 7,
+        },
+    ] {
+        let Reply::Ok(said) = client.request(&command).await.unwrap() else {
+            panic!("refused: {command:?}");
+        };
+        assert_eq!(said["asked"], format!("{command:?}"));
+    }
+    Command::read("promote", br#"{"from":"a","to":"b"}"#).unwrap_err();
+    Command::read("release/promote", br#"{"from":"a","to":"b","x":1}"#).unwrap_err();
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_refused_by_name() {
     let stage = Stage::new();
     stage.open_socket().await;

@@ -125,6 +125,14 @@ async fn in_place(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Command
         return Ok(before);
     };
     request.options.wait_s = act::patience(desk, None);
+    let command = Command::Rotate {
+        playbook: request.playbook.clone(),
+        sites: request.sites.clone().unwrap_or_default(),
+        reason: request.reason.clone(),
+        wait: request.options.wait_s,
+        now: false,
+        in_freeze: false,
+    };
     let plan = act::planned(desk, &mut session, &command, request).await?;
     act::tell_of_waits(desk, &plan);
     let after = act::begin(desk, &mut session, &command, plan).await?;
