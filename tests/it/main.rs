@@ -42,6 +42,7 @@ mod refusals;
 mod registry_fails;
 mod releases;
 mod remembered;
+mod rolls_back;
 mod serving;
 mod shapes;
 mod simulate;

@@ -1,0 +1,132 @@
+//! A release that fails, with `then = "last_good"`: its first site serves yesterday's images again, from
+//! its hosts' own copies, and nobody else takes it.
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+
+use crate::lab::images::Push;
+use crate::lab::spec::RECORD;
+use crate::lab::{FleetOptions, ImageKind, Lab, Server, Watcher};
+use crate::program::{Ended, Run, check_complete};
+use crate::scene::{FRA, Scene, check_at_rest, check_recreated, edit, ids, run, status, two_sites};
+
+const SITES: [&str; 2] = ["fra", "nyc"];
+
+#[test]
+fn a_release_that_dies_at_once_is_rolled_back_without_a_registry_and_barred_until_it_is_cleared()
+-> Result<()> {
+    let (lab, options) = passed()?;
+    let good = lab.digest("web", "master")?;
+    let before = ids(&lab, &["fra1"])?;
+    let rest = ids(&lab, &["nyc1"])?;
+    lab.push_as(&Push::new(ImageKind::DiesAtOnce, "web", "master").version("v2"))?;
+    let bad = lab.digest("web", "master")?;
+    let watcher = Watcher::start(&lab)?;
+
+    let ended = night_without_registry(&lab)?.expect(6)?;
+    rolled_back(&ended, &bad)?;
+    ended.says(&["release clear"])?;
+    check_recreated(&lab, &["fra1"], &options, &before, &[good])?;
+    ensure!(ids(&lab, &["nyc1"])? == rest, "nobody else was touched");
+    let fra = run(&lab, &["history", "--json"])?.expect(0)?.to_string();
+    ensure!(fra.contains("halted"), "{fra}");
+
+    // The next one is refused by name, until a person says that it was not the image.
+    let refused = run(&lab, &["rotate", "nightly", "--json"])?.expect(4)?;
+    refused.says(&["barred", bad.as_str(), "fra"])?;
+    let told = status(&lab)?;
+    ensure!(told["barred"][0]["digest"] == bad.as_str(), "{told}");
+    ensure!(told["next"].to_string().contains("release clear"), "{told}");
+    let clear = [
+        "release",
+        "clear",
+        bad.as_str(),
+        "--reason",
+        "it was the network",
+        "--yes",
+    ];
+    run(&lab, &clear)?.expect(0)?;
+    run(&lab, &clear)?.expect(4)?.says(&["not barred"])?;
+    let audit = run(&lab, &["audit", "--json"])?.expect(0)?;
+    ensure!(audit.to_string().contains("digest_cleared"), "{audit}");
+    let planned = run(&lab, &["plan", "nightly"])?;
+    ensure!(planned.code == Some(0), "{planned}");
+
+    // A release that works is taken by all.
+    lab.push_as(&Push::new(ImageKind::WebHealthcheck, "web", "master").version("v3"))?;
+    run(&lab, &["rotate", "nightly", "--json"])?.expect(0)?;
+    check_at_rest(&lab, &SITES)?;
+    ensure!(
+        watcher.stop().min_size(RECORD, false) == 1,
+        "the floor did not hold"
+    );
+    lab.lost_nobody()
+}
+
+#[test]
+fn one_that_dies_in_service_or_answers_500_is_rolled_back_too() -> Result<()> {
+    let (lab, options) = passed()?;
+    edit(
+        &lab,
+        "playbooks/nightly.toml",
+        "for = \"2s\"\ntraffic_within",
+        "for = \"20s\"\ntraffic_within",
+    )?;
+    let good = [lab.digest("web", "master")?];
+    for (version, kind) in [
+        ("v2", ImageKind::Answers500),
+        ("v3", ImageKind::DiesAfter(14)),
+    ] {
+        let before = ids(&lab, &["fra1"])?;
+        lab.push_as(&Push::new(kind, "web", "master").version(version))?;
+        let bad = lab.digest("web", "master")?;
+        let ended = night_without_registry(&lab)?.expect(6)?;
+        rolled_back(&ended, &bad)?;
+        check_recreated(&lab, &["fra1"], &options, &before, &good)?;
+        check_at_rest(&lab, &SITES)?;
+    }
+    Ok(())
+}
+
+/// A night whose registry is switched off once its images are there.
+fn night_without_registry(lab: &Lab) -> Result<Ended> {
+    let mut night = Run::start(lab, &FRA)?;
+    night.await_site("withdrawn", "fra")?;
+    lab.kill_server(Server::Registry)?;
+    let ended = night.end()?;
+    lab.start_server(Server::Registry)?;
+    Ok(ended)
+}
+
+/// It was, and served again soon after the verdict.
+fn rolled_back(ended: &Ended, bad: &str) -> Result<()> {
+    check_complete(&ended.events);
+    let began = ended.event_of("rolling_back", "fra")?;
+    ensure!(began.0["barred"].to_string().contains(bad), "{}", began.0);
+    ended.event_of("rolled_back", "fra")?;
+    ended.event("rotation_halted")?;
+    let mut after = ended
+        .events
+        .iter()
+        .skip_while(|it| !it.is("rolling_back", "fra"));
+    let back = after.find(|it| it.is("restored", "fra"));
+    let at = |text: &str| text.parse::<Timestamp>();
+    let back = at(back.context("it was not restored")?.text("at"))?;
+    let took = back.duration_since(at(began.text("at"))?);
+    ensure!(took.as_secs() <= 30, "back after {took}");
+    Ok(())
+}
+
+/// Two sites that have passed a night, and whose playbook has the last good images as a way back.
+fn passed() -> Result<(Scene, FleetOptions)> {
+    let (lab, options) = two_sites()?;
+    let playbook = "playbooks/nightly.toml";
+    edit(
+        &lab,
+        playbook,
+        "then = \"quarantine\"",
+        "then = \"last_good\"",
+    )?;
+    run(&lab, &["rotate", "nightly", "--json"])?.expect(0)?;
+    Ok((lab, options))
+}
