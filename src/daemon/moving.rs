@@ -11,6 +11,7 @@ use super::audit;
 use super::clock::Clock;
 use super::journal::{self, JournalError};
 use super::past::Past;
+use super::release;
 use super::session::{OpenError, Paths};
 use crate::api::audit::What;
 use crate::config::{self, Loaded};
@@ -114,7 +115,9 @@ fn end_what_ran(
          on since",
         about.made
     );
-    tell(store, &mut machine, &Input::Moved { why }, moved, now)?;
+    let input = Input::Moved { why: why.clone() };
+    tell(store, &mut machine, &input, moved, now)?;
+    release::let_go(store, &paths.by, now.wall, &why)?;
     if let Some(rotation) = &unfinished {
         let story = past(store, paths, loaded)?.storyteller();
         let story = serde_json::to_string(story.story());
@@ -173,6 +176,7 @@ mod tests {
     use crate::config::test_folder::Folder;
     use crate::coordinator::event::Event;
     use crate::coordinator::tests::world::{World, night};
+    use crate::model::release::{Act, Move, Verb};
     use crate::store::{Audited, By};
 
     const TOKENS: &[u8] = br#"{"v":1,"tokens":[]}"#;
@@ -206,8 +210,15 @@ mod tests {
         let tell = |told_of: Audited| told.push((told_of.entry.kind, told_of.entry.by.who));
         assert_eq!(store.audited(tell).unwrap().broken, None);
         let kinds: Vec<&str> = told.iter().map(|(kind, _)| kind.as_str()).collect();
-        let expected = ["store_moved", "deposed", "visit_ended", "rotation_ended"];
+        let expected = [
+            "store_moved",
+            "deposed",
+            "visit_ended",
+            "rotation_ended",
+            "release_ended",
+        ];
         assert_eq!(kinds, expected);
+        assert_eq!(store.open_act().unwrap(), None, "tags have moved since");
         assert_eq!(told[0].1, "ana");
     }
 
@@ -276,6 +287,17 @@ mod tests {
         }
         let files = [("compose.yaml".into(), b"services: {}".to_vec())];
         store.keep_config(&rotation, &files).unwrap();
+        let moves = vec![Move {
+            image: "registry.example.com/web:master".parse().unwrap(),
+            old: None,
+            new: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
+        }];
+        let act = Act::new(Verb::Rollback, "master".parse().unwrap(), moves, None);
+        let act = serde_json::to_string(&act).unwrap();
+        let now = world.time().wall;
+        store
+            .begin_act(now, &By::itself(), &act, |_| Vec::new())
+            .unwrap();
         let file = dir.path().join("edge.backup");
         let about = About::new(world.time().wall, "ana").unwrap();
         let carried = [("tokens.json", TOKENS.to_vec())];
