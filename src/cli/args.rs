@@ -357,4 +357,45 @@ mod tests {
           cleanslate rebuild ams --restore --reason "a new site"
         "#);
     }
+
+    #[test]
+    fn promote_says_what_moves_and_what_does_not() {
+        let mut command = command();
+        command.build();
+        let release = command.find_subcommand_mut("release").unwrap();
+        let promote = release.find_subcommand_mut("promote").unwrap();
+        let help = promote.render_long_help().to_string();
+        let own = help.split("Everywhere:").next().unwrap();
+        insta::assert_snapshot!(own, @r"
+        Moves the tags of a channel to the manifests that those of another name
+
+        Every image that follows a channel (`${CHANNEL}` in its tag) moves, or none does. A manifest is put
+        as it is, byte for byte. Running containers are not touched: sites take it in their next rotation.
+
+        Usage: cleanslate release promote [OPTIONS] <FROM> <TO>
+
+        Arguments:
+          <FROM>
+                  The channel, or any tag, that names what is good
+
+          <TO>
+                  The channel that is to take it
+
+        Options:
+              --service <SERVICE>
+                  Only the images of this service; may be repeated
+
+              --reason <TEXT>
+                  Why; it is kept in the ledger
+
+              --now
+                  Rotates the sites that take it as soon as it is done
+
+          -y, --yes
+                  Answers the question that is asked on a terminal
+
+          -h, --help
+                  Print help (see a summary with '-h')
+        ");
+    }
 }
