@@ -12,7 +12,7 @@ use crate::coordinator::plan::Plan;
 use crate::coordinator::state::State;
 use crate::model::fleet::Fleet;
 use crate::model::id::SiteName;
-use crate::model::image::Digest;
+use crate::model::image::{Digest, Pins};
 
 /// One rotation, as far as it was told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,10 @@ impl Storyteller {
             self.pin(fleet, plan);
         } else if let Event::RebuildQueued { plan } = event {
             self.pin(fleet, plan);
+        } else if let Event::RollbackBegun { site, pins, .. } = event {
+            // What it runs in the end is what is told.
+            self.story.pinned.remove(site);
+            self.pin_site(fleet, site, pins);
         }
         let line = self.narrator.tell(fleet, event, before, after, at)?;
         self.story.lines.push(line);
@@ -61,14 +65,21 @@ impl Storyteller {
     }
 
     fn pin(&mut self, fleet: &Fleet, plan: &Plan) {
-        for site in plan.sites().filter_map(|name| fleet.sites.get(name)) {
-            let pinned = self.story.pinned.entry(site.name.clone()).or_default();
-            for project in site.hosts.iter().flat_map(|host| &host.projects) {
-                for service in &project.services {
-                    if let Some(digest) = plan.pins.get(&service.image) {
-                        let name = format!("{}/{}", project.name, service.name);
-                        pinned.entry(name).or_default().insert(digest.clone());
-                    }
+        for site in plan.sites() {
+            self.pin_site(fleet, site, &plan.pins);
+        }
+    }
+
+    fn pin_site(&mut self, fleet: &Fleet, site: &SiteName, pins: &Pins) {
+        let Some(site) = fleet.sites.get(site) else {
+            return;
+        };
+        let pinned = self.story.pinned.entry(site.name.clone()).or_default();
+        for project in site.hosts.iter().flat_map(|host| &host.projects) {
+            for service in &project.services {
+                if let Some(digest) = pins.get(&service.image) {
+                    let name = format!("{}/{}", project.name, service.name);
+                    pinned.entry(name).or_default().insert(digest.clone());
                 }
             }
         }
@@ -87,7 +98,41 @@ pub fn planned(event: &Event) -> Option<&Plan> {
 mod tests {
     use super::*;
     use crate::coordinator::plan::{Mode, Options};
-    use crate::coordinator::tests::world::{World, digest, site};
+    use crate::coordinator::tests::world::{World, digest, fleet, night, playbook, site};
+    use crate::model::playbook::FailureThen;
+    use crate::sim::world::BadImage;
+
+    #[test]
+    fn what_a_site_was_rolled_back_to_is_what_it_is_told_to_run() {
+        let mut playbook = playbook();
+        playbook.failure.then = FailureThen::LastGood;
+        let mut world = World::of(fleet(), playbook);
+        let mut machine = night(&mut world);
+        world.run(&mut machine);
+        world.tag = 3;
+        world.faults.bad_images.insert(digest(3), BadImage::Dies);
+        let plan = world.plan(Mode::Rotate, None, Options::default());
+        world.begin(&mut machine, plan);
+        world.run(&mut machine);
+        let mut teller = Storyteller::default();
+        let mut machine = world.coordinator();
+        for (event, at) in world.journal.clone() {
+            let before = machine.state().clone();
+            machine.replay([(event.clone(), at)]);
+            teller.tell(&world.fleet, &event, &before, machine.state(), at.wall);
+        }
+        let pinned = |name| &teller.story().pinned[&site(name)]["edge/web"];
+        assert_eq!(*pinned("fra"), BTreeSet::from([digest(2)]));
+        assert_eq!(*pinned("nyc"), BTreeSet::from([digest(3)]));
+        let lines = teller.story().lines.iter();
+        let events = lines.filter_map(|line| {
+            let value = serde_json::to_value(line).ok()?;
+            Some(value["event"].as_str()?.to_owned())
+        });
+        let told: Vec<String> = events.collect();
+        let at = told.iter().position(|name| name == "rolling_back");
+        insta::assert_snapshot!(told[at.unwrap()..].join(" "), @"rolling_back recreated verified restored soaked rolled_back rotation_halted");
+    }
 
     #[test]
     fn a_story_is_of_the_last_rotation_and_is_read_back_whole() {

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
-use crate::coordinator::event::Event;
+use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::outcome::HookAnswer;
 use crate::coordinator::plan::{Mode, Plan};
 use crate::coordinator::state::State;
@@ -12,6 +12,7 @@ use crate::hook;
 use crate::model::fleet::Fleet;
 use crate::model::hook::{Cue, Hook, Occasion, On};
 use crate::model::id::SiteName;
+use crate::model::image::Pins;
 
 /// Everybody who is told of one rotation.
 pub(super) struct Cues {
@@ -80,7 +81,8 @@ fn occasions(fleet: &Fleet, event: &Event, after: &State) -> Vec<(Cue, Occasion)
     let next = rotation.next_site();
     let about = |cue: Cue, site: Option<&SiteName>| {
         let plan = site.map_or(plan, |site| rotation.plan_of(site));
-        let occasion = occasion(fleet, plan, cue, site);
+        let pins = site.map_or(&plan.pins, |site| rotation.pins_for(site));
+        let occasion = occasion(fleet, (plan, pins), cue, site);
         let (next_site, peers) = (next.cloned(), after.peers(fleet, site));
         Occasion {
             next_site,
@@ -94,7 +96,10 @@ fn occasions(fleet: &Fleet, event: &Event, after: &State) -> Vec<(Cue, Occasion)
         return std::iter::once(started).chain(coming()).collect();
     }
     if let Event::VisitEnded { site, end, problem } = event {
-        let occasion = about(Cue::VisitEnded, Some(site));
+        let mut occasion = about(Cue::VisitEnded, Some(site));
+        if let (VisitEnd::RolledBack, Some(passed)) = (end, after.last_good.get(site)) {
+            occasion.digests = passed.clone();
+        }
         let why = problem.as_ref().map(|problem| problem.what.clone());
         let ended = Occasion {
             reason: why.or(occasion.reason),
@@ -121,13 +126,18 @@ fn occasions(fleet: &Fleet, event: &Event, after: &State) -> Vec<(Cue, Occasion)
     Vec::new()
 }
 
-fn occasion(fleet: &Fleet, plan: &Plan, cue: Cue, site: Option<&SiteName>) -> Occasion {
+fn occasion(
+    fleet: &Fleet,
+    (plan, pins): (&Plan, &Pins),
+    cue: Cue,
+    site: Option<&SiteName>,
+) -> Occasion {
     Occasion {
         fleet: fleet.name.clone(),
         rotation: plan.id.clone(),
         site: site.cloned(),
         step: cue.as_str(),
-        digests: site.map_or_else(|| plan.pins.clone(), |site| plan.pins_of(fleet, site)),
+        digests: site.map_or_else(|| pins.clone(), |site| fleet.pins_of(site, pins)),
         actor: plan.actor.clone(),
         reason: plan.reason.clone(),
         next_site: None,
