@@ -368,6 +368,9 @@ impl Command {
     }
 }
 
+/// The rule of a refusal of what names something that is not there.
+pub const UNKNOWN: &str = "unknown";
+
 /// Under this key serde keeps which command it is.
 const TAG: &str = "command";
 

@@ -3,7 +3,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::api::wire::Refusal;
+use crate::api::wire::{Refusal, UNKNOWN};
 
 /// A refusal, and what HTTP calls it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         let status = match refusal.exit {
             1 => StatusCode::INTERNAL_SERVER_ERROR,
+            2 if refusal.rule == UNKNOWN => StatusCode::NOT_FOUND,
             2 => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         };

@@ -51,9 +51,10 @@ impl Refused {
         }
     }
 
+    /// Something is named that is not there.
     pub(super) fn usage(problem: Problem) -> Refused {
         Refused {
-            rule: "request",
+            rule: crate::api::wire::UNKNOWN,
             problems: vec![problem],
             exit: 2,
         }
@@ -100,6 +101,7 @@ pub(super) async fn prepare(
     takes: Vec<Take>,
 ) -> Result<Prepared, Refused> {
     known_channel(fleet, &wanted.tag)?;
+    elsewhere(wanted)?;
     let chosen = chosen(fleet, &wanted.services)?;
     let looked = look(registries, &chosen, &wanted.tag).await?;
     let targets = match &wanted.aim {
@@ -191,6 +193,21 @@ pub(in crate::daemon) fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -
 }
 
 type Chosen = BTreeMap<Followed, BTreeSet<ServiceName>>;
+
+fn elsewhere(wanted: &Wanted) -> Result<(), Refused> {
+    let tag = &wanted.tag;
+    match &wanted.aim {
+        Aim::Promote { from } if from == tag => {
+            let problem = Problem {
+                what: format!("{from} is to be promoted to itself"),
+                cure: "name the channel that is to take its images".to_owned(),
+                is_transient: false,
+            };
+            Err(Refused::by("promote", vec![problem]))
+        }
+        Aim::Promote { .. } | Aim::Rollback { .. } => Ok(()),
+    }
+}
 
 fn known_channel(fleet: &Fleet, tag: &Channel) -> Result<(), Refused> {
     let hosts = fleet.sites.values().flat_map(|site| &site.hosts);

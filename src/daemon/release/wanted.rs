@@ -50,12 +50,6 @@ impl Wanted {
 
     fn of_promote(asked: &Promote) -> Result<Wanted, Problem> {
         let (from, to) = (&asked.from, &asked.to);
-        if from == to {
-            return Err(wrong(
-                format!("{from} is to be promoted to itself"),
-                "name the channel that is to take its images",
-            ));
-        }
         Ok(Wanted {
             aim: Aim::Promote { from: from.clone() },
             tag: to.clone(),
