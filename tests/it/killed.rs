@@ -12,7 +12,7 @@ use crate::scene::{check_at_rest, check_recreated, ids, serving};
 const HOSTS: [&str; 3] = ["fra1", "nyc1", "sin1"];
 /// So often at least (`CLEANSLATE_KILLS` says otherwise); a night that ends sooner is followed by
 /// another.
-const KILLS: usize = 30;
+const KILLS: usize = 20;
 
 #[test]
 fn a_night_killed_over_and_over_at_random_ends_by_itself_and_loses_nobody() -> Result<()> {
