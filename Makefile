@@ -8,7 +8,7 @@ ALONE = nights:: killed::
 FAULTS = store_lost:: moving:: data:: shapes:: first_night:: new_fleet:: remembered:: dry_run:: stopping:: monitoring:: names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies brands:: lab_itself:: rolls_back:: releases::a_promotion releases::somebody_else
 CARGO ?= cargo
 
-.PHONY: setup build check test features soak demo bench sim faults soak clean
+.PHONY: setup build check test features demo bench sim faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh

@@ -191,8 +191,21 @@ impl Control {
         (store, adapters): (&mut Store, &Arc<Adapters>),
         now: Now,
     ) -> Result<(), JournalError> {
-        let said = self.releases.take(note, (&mut *store, adapters), now)?;
+        let said = self.releases.take(note, (&mut *store, adapters), now);
+        let said = release::unless_damaged(said)?;
         self.say(said, store, now)
+    }
+
+    /// Goes on with an act that was left open; asked about once a second.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(super) fn tend_release(
+        &mut self,
+        place: (&Store, &Arc<Adapters>),
+        now: Now,
+    ) -> Result<(), JournalError> {
+        release::unless_damaged(self.releases.tend(place, now))
     }
 
     fn say(&mut self, said: Option<Said>, store: &mut Store, now: Now) -> Result<(), JournalError> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::drive::{Driven, drive};
@@ -88,6 +89,8 @@ pub(in crate::daemon) struct Releases {
     notes: mpsc::UnboundedSender<Note>,
     heard: mpsc::UnboundedReceiver<Note>,
     open: Option<Open>,
+    /// Whether it is known what an earlier process left: nobody else opens an act.
+    is_taken_up: bool,
     is_driven: bool,
     again_at: Option<Mono>,
     to_rotate: VecDeque<(Request, Asking)>,
@@ -102,6 +105,7 @@ impl Default for Releases {
             notes,
             heard,
             open: None,
+            is_taken_up: false,
             is_driven: false,
             again_at: None,
             to_rotate: VecDeque::new(),
@@ -275,8 +279,11 @@ impl Releases {
         if self.is_driven || self.again_at.is_some_and(|at| now.mono < at) {
             return Ok(());
         }
-        if self.open.is_none() {
+        if !self.is_taken_up {
+            // What cannot be read now is asked for again later, and not each second.
+            self.again_at = Some(now.mono.plus(AGAIN_AFTER));
             self.open = taken_up(store)?;
+            self.is_taken_up = true;
         }
         if self.open.is_some() {
             self.drive(adapters);
@@ -300,32 +307,7 @@ impl Releases {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let id = open.stored.id;
-        let what = match &act.phase {
-            Phase::Forward => None,
-            Phase::Back { why, .. } => Some(What::ReleaseTurnedBack {
-                act: id,
-                why: why.clone(),
-            }),
-            Phase::Ended(End::Done) => Some(What::ReleaseEnded {
-                act: id,
-                end: "done".to_owned(),
-                why: None,
-                left: Vec::new(),
-            }),
-            Phase::Ended(End::Undone { why, left }) => Some(What::ReleaseEnded {
-                act: id,
-                end: "undone".to_owned(),
-                why: Some(why.clone()),
-                left: left.clone(),
-            }),
-        };
-        let entries: Vec<_> = what
-            .map(|what| audit::entry(open.by.clone(), now.wall, &what))
-            .into_iter()
-            .collect();
-        open.stored.body = text(&act);
-        store.keep_act(&open.stored, act.end().is_none(), &entries)?;
+        keep_act(store, &mut open.stored, &act, (&open.by, now.wall))?;
         open.act = act;
         Ok(())
     }
@@ -372,7 +354,10 @@ impl Releases {
     fn left(&mut self, driven: Driven, fleet: &Fleet, now: Now) -> Option<Said> {
         self.is_driven = false;
         match driven {
-            Driven::Cut => None,
+            Driven::Cut => {
+                self.again_at = Some(now.mono.plus(AGAIN_AFTER));
+                None
+            }
             Driven::Open(problem) => {
                 self.again_at = Some(now.mono.plus(AGAIN_AFTER));
                 let open = self.open.as_mut()?;
@@ -428,15 +413,53 @@ impl Releases {
     }
 }
 
+/// Writes down how far an act has come, and tells the audit.
+pub(super) fn keep_act(
+    store: &mut Store,
+    stored: &mut StoredAct,
+    act: &Act,
+    (by, at): (&By, Timestamp),
+) -> Result<(), JournalError> {
+    let id = stored.id;
+    let what = match &act.phase {
+        Phase::Forward => None,
+        Phase::Back { why, .. } => Some(What::ReleaseTurnedBack {
+            act: id,
+            why: why.clone(),
+        }),
+        Phase::Ended(End::Done) => Some(What::ReleaseEnded {
+            act: id,
+            end: "done".to_owned(),
+            why: None,
+            left: Vec::new(),
+        }),
+        Phase::Ended(End::Undone { why, left }) => Some(What::ReleaseEnded {
+            act: id,
+            end: "undone".to_owned(),
+            why: Some(why.clone()),
+            left: left.clone(),
+        }),
+    };
+    let entry = what.map(|what| audit::entry(by.clone(), at, &what));
+    let entries: Vec<_> = entry.into_iter().collect();
+    stored.body = text(act);
+    Ok(store.keep_act(stored, act.end().is_none(), &entries)?)
+}
+
+/// What an act of this store says.
+pub(super) fn read_act(stored: &StoredAct) -> Result<Act, JournalError> {
+    serde_json::from_str(&stored.body).map_err(|error| JournalError::Unreadable {
+        seq: stored.id,
+        why: error.to_string(),
+    })
+}
+
 /// What an earlier process left.
 fn taken_up(store: &Store) -> Result<Option<Open>, JournalError> {
     let Some(stored) = store.open_act()? else {
         return Ok(None);
     };
-    let act = serde_json::from_str(&stored.body).map_err(|error| JournalError::Unreadable {
-        seq: stored.id,
-        why: error.to_string(),
-    })?;
+    let act = read_act(&stored)?;
     let by = By {
         who: stored.who.clone(),
         way: stored.way,

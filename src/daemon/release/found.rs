@@ -20,20 +20,26 @@ pub(in crate::daemon) fn keep_found<'a>(
     (by, why): (&By, &str),
     at: Timestamp,
 ) -> Result<(), JournalError> {
-    unless_damaged(keep(store, seen, (by, why), at))
+    unless_damaged(keep(store, seen, (by, why), at).map_err(JournalError::Store))
 }
 
-/// On a damaged ledger nothing is decided but where a rollback goes, which reads it itself.
+/// On a damaged ledger nothing is decided but where tags go, and whoever moves them reads it itself:
+/// that stops there, and neither a night nor its coordinator does.
 ///
 /// # Errors
 /// Every other one.
-pub(in crate::daemon) fn unless_damaged(kept: Result<(), StoreError>) -> Result<(), JournalError> {
+pub(in crate::daemon) fn unless_damaged<T: Default>(
+    kept: Result<T, JournalError>,
+) -> Result<T, JournalError> {
     match kept {
-        Err(error @ StoreError::Corrupt { .. }) => {
+        Err(
+            error @ (JournalError::Store(StoreError::Corrupt { .. })
+            | JournalError::Unreadable { .. }),
+        ) => {
             tracing::error!(%error, "the ledger is not gone on with");
-            Ok(())
+            Ok(T::default())
         }
-        result => Ok(result?),
+        result => result,
     }
 }
 
@@ -92,7 +98,8 @@ pub(in crate::daemon) fn keep_passed(
     at: Timestamp,
 ) -> Result<(), JournalError> {
     for (site, pins) in state.last_good.iter() {
-        unless_damaged(store.keep_passed(site, pins, None, at))?;
+        let kept = store.keep_passed(site, pins, None, at);
+        unless_damaged(kept.map_err(JournalError::Store))?;
     }
     Ok(())
 }

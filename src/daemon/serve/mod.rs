@@ -417,8 +417,8 @@ impl Server {
     fn tend_release(&mut self) -> Result<(), JournalError> {
         let session = &self.session;
         let now = session.clock().now();
-        let releases = &mut self.control.releases;
-        releases.tend((&session.store, &session.adapters), now)
+        let place = (&session.store, &session.adapters);
+        self.control.tend_release(place, now)
     }
 
     fn take_release(&mut self, note: release::Note) -> Result<(), JournalError> {
