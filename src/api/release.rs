@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::{Channel, PlaybookName, ServiceName, SiteName};
+use crate::model::id::{Channel, PlaybookName, RotationId, ServiceName, SiteName};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::release::{Left, Moved, Running};
 
@@ -20,6 +20,12 @@ pub struct Preview {
     /// Images whose tag is there already.
     pub unchanged: Vec<ImageRef>,
     pub takes: Vec<Take>,
+    /// The sites that are rotated at once, where that is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotates: Vec<SiteName>,
+    /// When it is done; `None`: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// Stands for all of the moves: whoever says it back wants these and no others.
     pub seen: String,
 }
@@ -32,6 +38,29 @@ pub struct Changing {
     /// `None`: there is no such tag yet.
     pub old: Option<Told>,
     pub new: Told,
+    /// The sites that run the new one already, and how it does there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_service: Vec<InService>,
+    /// Who said that the new one is good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+}
+
+/// How a digest does at a site that runs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InService {
+    pub site: SiteName,
+    /// Since then without a fault: since the first of its visits in a row that passed, or the last
+    /// restart of one of its containers.
+    pub since: Timestamp,
+    /// How many visits passed with it.
+    pub visits: u64,
+    /// Of its containers, since they were made; `None`: an engine did not tell.
+    pub restarts: Option<u64>,
+    /// Packets that its containers have received since they were made; `None`: not measured.
+    pub packets: Option<u64>,
+    /// What is wrong with it now.
+    pub fault: Option<String>,
 }
 
 /// A manifest, and what its image says of itself (`org.opencontainers.image.*`).
@@ -61,6 +90,19 @@ pub struct Released {
     pub act: Option<u64>,
     /// A rotation of the sites that take it follows by itself.
     pub rotation_follows: bool,
+    /// That rotation, where it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationId>,
+}
+
+/// A promotion that waits for its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waits {
+    /// `promote staging master`.
+    pub what: String,
+    pub tag: Channel,
+    pub at: Timestamp,
+    pub who: String,
 }
 
 /// Moves of tags, the latest first.
@@ -85,6 +127,9 @@ pub struct Standing {
     pub v: u8,
     /// The act that has not ended.
     pub open: Option<String>,
+    /// Promotions that wait for their time, the next one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<Waits>,
     pub images: Vec<ImageStanding>,
 }
 
@@ -109,6 +154,9 @@ pub struct TagStanding {
     pub moved: Option<Moved>,
     /// The sites that run it, and what they passed with.
     pub sites: Vec<Running>,
+    /// Who said that what it names is good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
 }
 
 /// What is told of a tag that could not be taken back, in one line.

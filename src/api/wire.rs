@@ -105,6 +105,16 @@ pub enum Command {
     /// A digest that failed, and was barred for it, may be planned again.
     #[serde(rename = "clear")]
     ReleaseClear { digest: Digest, reason: String },
+    /// Somebody tried a digest, and says that it is good.
+    #[serde(rename = "approve")]
+    ReleaseApprove { digest: Digest, reason: String },
+    /// A promotion that waits for its time is not to be.
+    #[serde(rename = "cancel")]
+    ReleaseCancel {
+        tag: Channel,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Images were pushed, somebody says.
     Pushed { images: Vec<ImageRef> },
     /// Moves the tags of one channel to what those of another name.
@@ -135,6 +145,12 @@ pub struct Promote {
     /// The sites that take it are rotated at once.
     #[serde(default, skip_serializing_if = "is_false")]
     pub now: bool,
+    /// Not yet: then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Though it has not been in service for as long as `[release]` asks.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unsoaked: bool,
     /// It is only shown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dry_run: bool,
@@ -159,6 +175,9 @@ pub struct Rollback {
     /// The sites that take it are rotated at once.
     #[serde(default, skip_serializing_if = "is_false")]
     pub now: bool,
+    /// Of these, those only that run something else than the tags name then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub only_changed: bool,
     /// It is only shown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dry_run: bool,
@@ -243,7 +262,7 @@ pub enum WireError {
 }
 
 /// Every command that is a POST, by what its path has after `/v1/`.
-pub const COMMANDS: [&str; 15] = [
+pub const COMMANDS: [&str; 17] = [
     "rotate",
     "abort",
     "pause",
@@ -256,6 +275,8 @@ pub const COMMANDS: [&str; 15] = [
     "withdraw",
     "restore",
     "rebuild",
+    "release/approve",
+    "release/cancel",
     "release/clear",
     "release/promote",
     "release/rollback",
@@ -271,9 +292,11 @@ impl Command {
             Command::History { last } => ("GET", format!("/v1/rotations?last={last}"), None),
             Command::Report { rotation } => ("GET", format!("/v1/rotations/{rotation}"), None),
             Command::Pushed { .. } => ("POST", "/v1/hooks/push".to_owned(), Some(body)),
-            Command::Promote(_) | Command::Rollback(_) | Command::ReleaseClear { .. } => {
-                ("POST", format!("/v1/release/{name}"), Some(body))
-            }
+            Command::Promote(_)
+            | Command::Rollback(_)
+            | Command::ReleaseApprove { .. }
+            | Command::ReleaseCancel { .. }
+            | Command::ReleaseClear { .. } => ("POST", format!("/v1/release/{name}"), Some(body)),
             Command::ReleaseStatus {} => ("GET", "/v1/release/status".to_owned(), None),
             Command::ReleaseHistory { image, last } => {
                 let mut query = form_urlencoded::Serializer::new(String::new());
@@ -323,6 +346,8 @@ impl Command {
             | Command::TakeOver { .. }
             | Command::Recover { .. }
             | Command::Retry { .. }
+            | Command::ReleaseApprove { .. }
+            | Command::ReleaseCancel { .. }
             | Command::ReleaseClear { .. } => None,
         }
     }
@@ -499,13 +524,22 @@ mod tests {
                     services: vec!["web".parse().unwrap()],
                     reason: None,
                     now: false,
+                    at: Some("2026-11-24T16:00:00Z".parse().unwrap()),
+                    unsoaked: true,
                     dry_run: true,
                     seen: None,
                 }),
                 concat!(
                     r#"release/promote {"from":"staging","to":"master","services":["web"],"#,
-                    r#""dry_run":true}"#
+                    r#""at":"2026-11-24T16:00:00Z","unsoaked":true,"dry_run":true}"#
                 ),
+            ),
+            (
+                Command::ReleaseCancel {
+                    tag: "master".parse().unwrap(),
+                    reason: None,
+                },
+                r#"release/cancel {"tag":"master"}"#,
             ),
             (
                 Command::TakeOver { reason: reason() },

@@ -366,7 +366,7 @@ mod tests {
         let promote = release.find_subcommand_mut("promote").unwrap();
         let help = promote.render_long_help().to_string();
         let own = help.split("Everywhere:").next().unwrap();
-        insta::assert_snapshot!(own, @r"
+        insta::assert_snapshot!(own, @r#"
         Moves the tags of a channel to the manifests that those of another name
 
         Every image that follows a channel (`${CHANNEL}` in its tag) moves, or none does. A manifest is put
@@ -382,6 +382,12 @@ mod tests {
                   The channel that is to take it
 
         Options:
+              --at <TIME>
+                  Not now but then, by the coordinator: 16:00, or 2026-11-24T16:00:00Z
+
+              --unsoaked
+                  However short it has been in service; takes a --reason
+
               --service <SERVICE>
                   Only the images of this service; may be repeated
 
@@ -396,6 +402,6 @@ mod tests {
 
           -h, --help
                   Print help (see a summary with '-h')
-        ");
+        "#);
     }
 }

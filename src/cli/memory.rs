@@ -12,7 +12,7 @@ use crate::config::{self, Loaded};
 use crate::coordinator::event::Event;
 use crate::coordinator::state::State;
 use crate::daemon::past::{self, Past};
-use crate::daemon::release::open_act;
+use crate::daemon::release::Remembered;
 use crate::daemon::ttl_high;
 use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, RotationId, SiteName};
@@ -87,9 +87,9 @@ impl Memory {
         Ok((self.reader.moves()?, self.reader.passed()?))
     }
 
-    /// What the act that has not ended is called.
-    pub(crate) fn open_act(&self) -> Result<Option<String>, Failure> {
-        Ok(open_act(&self.reader)?)
+    /// What is remembered of releases.
+    pub(crate) fn release(&self) -> Result<Remembered, Failure> {
+        Ok(Remembered::of(&self.reader)?)
     }
 
     /// What a rotation was told as.

@@ -8,6 +8,7 @@ mod failure;
 mod follow;
 mod grid;
 mod memory;
+mod moment;
 mod output;
 mod start;
 

@@ -1132,6 +1132,35 @@ fn a_program_that_sends_no_traces_says_so() {
 }
 
 #[test]
+fn what_a_release_asks_for_is_a_time_and_a_number() {
+    let terms = "[release]\nsoak = 24\napprovals = \"two\"\nkeeps = 1\n\n[[probe]]";
+    let shown = refused(&[("[[probe]]", terms)]);
+    insta::assert_snapshot!(shown, @r#"
+    error: [release].soak lacks its unit
+      --> site.toml:13:8
+       |
+    13 | soak = 24
+       |        ^^ expected a duration, like "30s" or "5m"
+       |
+       = help: write "24s" for seconds, "24m" for minutes
+
+    error: [release].approvals is a string
+      --> site.toml:14:13
+       |
+    14 | approvals = "two"
+       |             ^^^^^ expected a whole number
+
+    error: unknown key "keeps"
+      --> site.toml:15:1
+       |
+    15 | keeps = 1
+       | ^^^^^
+       |
+       = help: [release] knows approvals, soak
+    "#);
+}
+
+#[test]
 fn a_freeze_has_a_first_and_a_last_day_and_a_reason() {
     let freeze = "[[freeze]]\nfrom = \"2026-12-24\"\nuntil = \"2026-12-20\"\nreason = \"x\"\n\
                   [[freeze]]\nfrom = \"tomorrow\"\nuntil = \"2026-12-20\"\n\n[[probe]]";

@@ -22,7 +22,6 @@ use crate::api::narrate::Beat;
 use crate::api::socket::Socket;
 use crate::api::story::{Story, Storyteller};
 use crate::api::wire::{Command as Wanted, LineId, Refusal, Reply};
-use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::safety;
 use crate::coordinator::state::State;
@@ -37,8 +36,8 @@ const LINES_BEHIND: usize = 1024;
 
 /// The socket of this process, where it could be opened, and the lines that watchers hear.
 pub struct Control {
-    /// Of those who asked for the rotation that is about to begin.
-    waits: Option<oneshot::Sender<Answer>>,
+    /// Of those who asked for the rotation that is about to begin, and what else they are told then.
+    waits: Option<(oneshot::Sender<Answer>, serde_json::Value)>,
     owner: Occupant,
     asked: mpsc::Receiver<Asked>,
     front: Arc<Front>,
@@ -124,17 +123,17 @@ impl Control {
     }
 
     /// Whoever asked for the next rotation is answered when it has begun.
-    pub(super) fn promise(&mut self, answer: oneshot::Sender<Answer>) {
-        self.waits = Some(answer);
+    pub(super) fn promise(&mut self, answer: oneshot::Sender<Answer>, told: serde_json::Value) {
+        self.waits = Some((answer, told));
     }
 
     /// It has begun, or could not.
     pub(super) fn keep_promise(&mut self, result: Result<RotationId, Problem>) {
-        if let Some(answer) = self.waits.take() {
+        if let Some((answer, mut told)) = self.waits.take() {
             drop(answer.send(match result {
                 Ok(rotation) => {
-                    let taken = serde_json::json!({ "rotation": rotation });
-                    Answer::Reply(Reply::Ok(taken))
+                    told["rotation"] = serde_json::json!(rotation);
+                    Answer::Reply(Reply::Ok(told))
                 }
                 Err(problem) => reply(Err(problem)),
             }));
@@ -156,21 +155,15 @@ impl Control {
     pub(super) fn release(
         &mut self,
         (asking, answer): (Asking, oneshot::Sender<Answer>),
-        place: (&mut Store, &Loaded, &Arc<Adapters>),
-        now: Now,
+        place: &mut Place<'_>,
     ) -> Result<(), JournalError> {
-        let (store, loaded, adapters) = place;
-        let waiting = Waiting { asking, answer };
+        let waiting = Waiting {
+            asking,
+            answer,
+            scheduled: None,
+        };
         let said = match release::Wanted::of_words(&waiting.asking.command) {
-            Some(Ok(wanted)) => {
-                let place = Place {
-                    adapters,
-                    loaded,
-                    store,
-                    now,
-                };
-                self.releases.ask(wanted, waiting, &place)?
-            }
+            Some(Ok(wanted)) => self.releases.ask(wanted, waiting, place)?,
             Some(Err(problem)) => Some(Said {
                 waiting,
                 answer: Answer::Reply(refused("request", &problem.what, &problem.cure, 2)),
@@ -178,7 +171,31 @@ impl Control {
             // Nothing else comes here.
             None => None,
         };
-        self.say(said, store, now)
+        self.say(said, place.store, place.now)
+    }
+
+    /// Somebody tried a digest; or does not want what is scheduled any more.
+    ///
+    /// # Errors
+    /// Failures to read and write.
+    pub(super) fn take_word(
+        &mut self,
+        (asking, answer): (Asking, oneshot::Sender<Answer>),
+        store: &mut Store,
+        now: Now,
+    ) -> Result<(), JournalError> {
+        let reply = if let Wanted::ReleaseApprove { digest, reason } = &asking.command {
+            release::approve(store, &asking, (digest, reason), now)?
+        } else if let Wanted::ReleaseCancel { tag, .. } = &asking.command {
+            self.releases.cancel(store, (tag, &asking), now)?
+        } else {
+            // Nothing else comes here.
+            return Ok(());
+        };
+        let said = Answer::Reply(reply);
+        self.refusals.note(store, (&asking, &said), now)?;
+        drop(answer.send(said));
+        Ok(())
     }
 
     /// Takes in what comes of an act.
@@ -196,16 +213,13 @@ impl Control {
         self.say(said, store, now)
     }
 
-    /// Goes on with an act that was left open; asked about once a second.
+    /// Goes on with an act that was left open, and begins what is due; asked about once a second.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub(super) fn tend_release(
-        &mut self,
-        place: (&Store, &Arc<Adapters>),
-        now: Now,
-    ) -> Result<(), JournalError> {
-        release::unless_damaged(self.releases.tend(place, now))
+    pub(super) fn tend_release(&mut self, place: &mut Place<'_>) -> Result<(), JournalError> {
+        let said = release::unless_damaged(self.releases.tend(place))?;
+        self.say(said, place.store, place.now)
     }
 
     fn say(&mut self, said: Option<Said>, store: &mut Store, now: Now) -> Result<(), JournalError> {
@@ -284,6 +298,8 @@ impl Control {
             | Wanted::History { .. }
             | Wanted::Report { .. }
             | Wanted::Pushed { .. }
+            | Wanted::ReleaseApprove { .. }
+            | Wanted::ReleaseCancel { .. }
             | Wanted::ReleaseClear { .. }
             | Wanted::Promote(_)
             | Wanted::Rollback(_)

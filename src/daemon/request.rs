@@ -165,6 +165,8 @@ impl Request {
             | Wanted::Resume { .. }
             | Wanted::Retry { .. }
             | Wanted::Recover { .. }
+            | Wanted::ReleaseApprove { .. }
+            | Wanted::ReleaseCancel { .. }
             | Wanted::ReleaseClear { .. } => None,
         }
     }

@@ -153,6 +153,17 @@ impl Session {
         self.clock
     }
 
+    /// Where moves of tags are asked for.
+    pub(super) fn release_place(&mut self) -> release::Place<'_> {
+        release::Place {
+            adapters: &self.adapters,
+            loaded: &self.config,
+            store: &mut self.store,
+            barred: &self.state.barred,
+            now: self.clock.now(),
+        }
+    }
+
     /// What the schedules begin next.
     pub(super) fn next_run(&self) -> Option<NextRun> {
         next_run(&self.config, self.clock.now().wall, self.is_serving)

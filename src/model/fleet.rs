@@ -13,6 +13,7 @@ use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
 use super::image::{ImageRef, Pins};
 use super::notice::Severity;
 use super::playbook::Playbook;
+use super::release::Terms;
 use super::rrset::{Family, RecordName, RrKey};
 use super::service::{Keep, Project};
 use super::template::Template;
@@ -35,6 +36,7 @@ pub struct Fleet {
     pub notifies: Vec<Notify>,
     /// In the order in which they are asked.
     pub hooks: Vec<Hook>,
+    pub release: Terms,
     /// `None`: no traces are sent.
     pub traces: Option<Traces>,
     /// `None`: the coordinator answers on its control socket only.

@@ -488,6 +488,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
         probes,
         measures_traffic: false,
         freezes: Vec::new(),
+        release: crate::model::release::Terms::default(),
         notifies: Vec::new(),
         hooks: Vec::new(),
         traces: None,

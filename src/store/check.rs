@@ -21,7 +21,7 @@ impl Reader {
     /// The structure of the tables on which something is decided. Evidence and audit are left out:
     /// one may be gigabytes, the other holds years, and on neither is anything decided.
     pub(super) fn check_structure(&self) -> Result<(), StoreError> {
-        const READ_WHOLE: [&str; 7] = [
+        const READ_WHOLE: [&str; 9] = [
             "migrations",
             "identity",
             "head",
@@ -29,6 +29,8 @@ impl Reader {
             "snapshot",
             "moved",
             "acts",
+            "approvals",
+            "scheduled",
         ];
         // Their rows are found by indexes: one that left out a row would hide it unseen.
         const FOUND_BY_INDEX: [&str; 6] =

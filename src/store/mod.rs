@@ -3,6 +3,7 @@
 //! `STATE/FLEET/journal.db` holds the journal (the only truth after a crash), its snapshots, what
 //! a running rotation needs to be resumed, evidence, and a few measured numbers. One process at a
 //! time owns it; others may read.
+mod approvals;
 mod audit;
 mod backup;
 mod chain;
@@ -18,6 +19,7 @@ mod measured;
 mod reader;
 mod reserve;
 mod rotation;
+mod scheduled;
 mod schema;
 mod settled;
 mod walk;
@@ -37,4 +39,5 @@ pub use ledger::StoredAct;
 pub use lock::Occupant;
 pub use reader::Reader;
 pub use rotation::{ConfigFile, StoredEvidence};
+pub use scheduled::Scheduled;
 pub use writer::Store;

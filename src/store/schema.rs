@@ -25,6 +25,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("audit_head", include_str!("schema/5_audit_head.sql")),
     ("moved", include_str!("schema/6_moved.sql")),
     ("ledger", include_str!("schema/7_ledger.sql")),
+    ("release_terms", include_str!("schema/8_release_terms.sql")),
 ];
 
 /// How a connection that writes is set up.

@@ -40,6 +40,7 @@ mod on_call;
 mod page;
 mod refusals;
 mod registry_fails;
+mod release_terms;
 mod releases;
 mod remembered;
 mod rolls_back;

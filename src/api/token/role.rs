@@ -68,6 +68,8 @@ impl Right {
             Command::Pushed { .. }
             | Command::Promote(_)
             | Command::Rollback(_)
+            | Command::ReleaseApprove { .. }
+            | Command::ReleaseCancel { .. }
             | Command::ReleaseClear { .. } => Right::Release,
             Command::Withdraw {
                 below_floor: true, ..

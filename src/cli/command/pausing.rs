@@ -1,6 +1,5 @@
 //! `pause` and `resume`: a rotation that runs holds before the next thing it would take away.
 use clap::{Args, ValueEnum};
-use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::args::Because;
@@ -8,6 +7,7 @@ use super::super::desk::{Desk, known_site};
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
 use super::super::follow::Until;
+use super::super::moment::{Moment, moment, past};
 use super::act;
 use crate::api::public;
 use crate::api::wire::Command;
@@ -62,13 +62,6 @@ enum Then {
     Abort,
 }
 
-/// A time of day here, or an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
-    Local(Time),
-    At(Timestamp),
-}
-
 pub(crate) async fn pause(desk: &Desk, args: &Pause) -> Outcome {
     let until = args.until(desk)?;
     if until.is_none() && args.then == Then::Abort {
@@ -110,41 +103,10 @@ async fn told(desk: &Desk, what: &str, command: &Command) -> Outcome {
 impl Pause {
     fn until(&self, desk: &Desk) -> Result<Option<Timestamp>, Failure> {
         let now = desk.clock.now().wall;
-        let until = match (self.lasts, self.until) {
-            (Some(lasts), _) => now.checked_add(lasts).ok(),
-            (None, Some(Moment::At(at))) => Some(at),
-            (None, Some(Moment::Local(time))) => desk.when.next(time, now),
-            (None, None) => return Ok(None),
-        };
-        match until.filter(|until| *until > now) {
-            Some(until) => Ok(Some(until)),
-            None => Err(Failure::new(
-                Exit::Usage,
-                "that time is not in the future",
-                "use a time of day (04:30), an instant (2026-11-22T04:30:00Z), or --for 20m",
-            )),
+        if let Some(lasts) = self.lasts {
+            let until = now.checked_add(lasts).ok().filter(|until| *until > now);
+            return until.map(Some).ok_or_else(past);
         }
-    }
-}
-
-fn moment(text: &str) -> Result<Moment, String> {
-    let local = text.parse::<Time>().map(Moment::Local);
-    let at = || text.parse::<Timestamp>().map(Moment::At);
-    local
-        .or_else(|_| at())
-        .map_err(|_| "use 04:30, or 2026-11-22T04:30:00Z".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_of_day_and_an_instant_are_told_apart() {
-        let local = Moment::Local(jiff::civil::time(4, 30, 0, 0));
-        assert_eq!(moment("04:30"), Ok(local));
-        let at = "2026-11-22T04:30:00Z";
-        assert_eq!(moment(at), Ok(Moment::At(at.parse().unwrap())));
-        assert!(moment("soon").is_err());
+        self.until.map(|until| until.ahead(desk)).transpose()
     }
 }

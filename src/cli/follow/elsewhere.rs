@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use crate::api::client::Watch;
+use crate::api::client::{ClientError, Watch};
 use crate::api::public::{Line, Public};
 use crate::api::status::{RotationState, SiteStatus, Status};
 use crate::api::wire::{Command, Reply};
@@ -113,7 +113,8 @@ impl<'a> Elsewhere<'a> {
         let exit = match (&self.until, watch) {
             (Until::Cordoned { site, cordoned }, _) => {
                 let (site, cordoned) = (site.clone(), *cordoned);
-                self.cordoned(&site, cordoned).await
+                let own = rotation.filter(|_| self.is_its_own);
+                self.cordoned(&site, cordoned, own.as_ref()).await
             }
             (Until::Taken, _) => Ok(Exit::Done),
             (
@@ -125,6 +126,34 @@ impl<'a> Elsewhere<'a> {
             }
         }?;
         Ok(Some(exit))
+    }
+
+    /// Asks for what a rotation of its own may follow, lets `told` say what came of it, and follows
+    /// the rotation that it names.
+    ///
+    /// # Errors
+    /// Why it was refused, or where it was lost sight of.
+    pub(crate) async fn ask(
+        mut self,
+        command: &Command,
+        told: impl FnOnce(serde_json::Value) -> Result<Option<RotationId>, Failure>,
+    ) -> Outcome {
+        let gone = || Failure::from(ClientError::Gone);
+        let mut client = self.desk.coordinator(self.here).await?.ok_or_else(gone)?;
+        // Listened to before it is asked, so that nothing is missed.
+        let listener = self.desk.coordinator(self.here).await?.ok_or_else(gone)?;
+        let watch = listener.watch().await?;
+        let value = match client.request(command).await? {
+            Reply::Ok(value) => value,
+            Reply::Refused(refusal) => return Err(ClientError::Refused(refusal).into()),
+        };
+        match told(value)? {
+            None => Ok(Exit::Done),
+            rotation @ Some(_) => {
+                self.is_its_own = true;
+                self.follow(watch, rotation).await
+            }
+        }
     }
 
     async fn follow(&mut self, mut watch: Watch, rotation: Option<RotationId>) -> Outcome {
@@ -295,10 +324,13 @@ impl<'a> Elsewhere<'a> {
         format!("{}{until}", in_hand(site))
     }
 
-    async fn cordoned(&self, site: &SiteName, cordoned: bool) -> Outcome {
+    /// `own`: the rotation that was begun for it, which ends a moment after the marker is written.
+    async fn cordoned(&self, site: &SiteName, cordoned: bool, own: Option<&RotationId>) -> Outcome {
         let is_done = |status: &Status| {
             let mut sites = status.sites.iter();
-            sites.any(|it| it.name == *site && it.cordoned == cordoned)
+            let runs = status.rotation.as_ref().map(|rotation| &rotation.id);
+            let has_ended = own.is_none() || runs != own;
+            has_ended && sites.any(|it| it.name == *site && it.cordoned == cordoned)
         };
         while let Some(status) = self.status().await? {
             if is_done(&status) {

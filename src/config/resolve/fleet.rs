@@ -42,6 +42,7 @@ pub(crate) fn resolve(
         freezes: file.freezes.clone(),
         notifies,
         hooks,
+        release: file.release,
         traces: file.traces.clone(),
         api,
         on_push: resolve_on_push(file, reading),

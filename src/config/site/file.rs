@@ -17,6 +17,7 @@ use super::registry::{RegistryHost, RegistryTable};
 use super::sites::SiteTable;
 use crate::model::fleet::{Freeze, Traces};
 use crate::model::id::{Channel, ProjectName, SiteName};
+use crate::model::release::Terms;
 
 /// `site.toml` as written, every table well-formed by itself.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub(crate) struct SiteFile {
     pub(crate) hooks: Vec<HookTable>,
     pub(crate) api: Option<ApiTable>,
     pub(crate) channels: Named<Channel, ChannelTable>,
+    pub(crate) release: Terms,
     pub(crate) traces: Option<Traces>,
     pub(crate) measures_traffic: bool,
     pub(crate) projects: Named<ProjectName, ProjectTable>,
@@ -52,6 +54,7 @@ impl SiteFile {
         let hooks = root.optional::<Tables<HookTable>>("hook", findings);
         let api = root.optional("api", findings);
         let channels = root.optional("channel", findings);
+        let release = root.optional("release", findings);
         let traces = root.optional("traces", findings);
         let traffic = root.optional::<TrafficTable>("traffic", findings);
         let projects = root.optional("project", findings);
@@ -67,6 +70,7 @@ impl SiteFile {
             hooks: hooks.map(|hooks| hooks.0).unwrap_or_default(),
             api,
             channels: channels.unwrap_or_default(),
+            release: release.unwrap_or_default(),
             traces,
             measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
             projects: projects.unwrap_or_default(),

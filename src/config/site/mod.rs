@@ -14,6 +14,7 @@ pub(crate) mod probe;
 pub(crate) mod project;
 mod quiet;
 mod registry;
+mod release;
 pub(crate) mod sites;
 mod traces;
 pub(crate) mod vars;

@@ -169,9 +169,19 @@ impl Night<'_> {
             }
             // What it pinned is finished; the move is told, and taken next time.
             Wanted::Promote(_) | Wanted::Rollback(_) => {
+                let place = &mut release::Place {
+                    adapters: &self.adapters,
+                    loaded: self.config,
+                    store: self.store,
+                    barred: &self.coordinator.state().barred,
+                    now: self.clock.now(),
+                };
+                self.control.release((asking, answer), place)?;
+                None
+            }
+            Wanted::ReleaseApprove { .. } | Wanted::ReleaseCancel { .. } => {
                 let now = self.clock.now();
-                let place = (&mut *self.store, self.config, &self.adapters);
-                self.control.release((asking, answer), place, now)?;
+                self.control.take_word((asking, answer), self.store, now)?;
                 None
             }
             Wanted::ReleaseHistory { image, last } => {
@@ -195,11 +205,16 @@ impl Night<'_> {
         })
     }
 
-    /// Goes on with what is open.
+    /// Goes on with what is open, and begins what is due.
     pub(super) fn tend_release(&mut self) -> Result<(), JournalError> {
-        let now = self.clock.now();
-        let place = (&*self.store, &self.adapters);
-        self.control.tend_release(place, now)
+        self.control.releases.put_off();
+        self.control.tend_release(&mut release::Place {
+            adapters: &self.adapters,
+            loaded: self.config,
+            store: self.store,
+            barred: &self.coordinator.state().barred,
+            now: self.clock.now(),
+        })
     }
 
     /// A process that ends with its rotation ends no sooner than the act in hand.

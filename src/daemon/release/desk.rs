@@ -1,6 +1,6 @@
 //! The one act that may be in hand, what its driver says, and who waits for it. Everything that is
 //! written is written here, by the loop that owns the store.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::drive::{Driven, drive};
 use super::found::keep_found;
-use super::prepare::{Known, Prepared, Refused, prepare, takes};
+use super::prepare::{Ahead, Known, Prepared, REGISTRY, Refused, Rotates, prepare};
+use super::scheduled::{self, Calendar, Due};
 use super::wanted::Wanted;
 use crate::api::asked::Answer;
 use crate::api::audit::What;
@@ -17,13 +18,13 @@ use crate::api::release::{Preview, Released, left_behind};
 use crate::api::wire::{Refusal, Reply};
 use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
+use crate::coordinator::state::Barred;
 use crate::daemon::adapters::Adapters;
 use crate::daemon::audit::{self, Asking};
 use crate::daemon::journal::JournalError;
 use crate::daemon::request::Request;
-use crate::daemon::serve::playbook_of;
-use crate::model::fleet::Fleet;
-use crate::model::id::SiteName;
+use crate::daemon::serve;
+use crate::model::id::Channel;
 use crate::model::image::{Digest, ImageRef};
 use crate::model::release::{Act, Cause, End, Moved, Phase, Verb};
 use crate::model::time::{Mono, Now};
@@ -59,6 +60,8 @@ pub(in crate::daemon) enum Note {
 pub(in crate::daemon) struct Waiting {
     pub(in crate::daemon) asking: Asking,
     pub(in crate::daemon) answer: oneshot::Sender<Answer>,
+    /// Nobody waits: it was asked for long ago, for now. It is of this channel.
+    pub(in crate::daemon) scheduled: Option<Channel>,
 }
 
 /// An answer that is due.
@@ -71,8 +74,18 @@ pub(in crate::daemon) struct Said {
 pub(in crate::daemon) struct Place<'a> {
     pub(in crate::daemon) adapters: &'a Arc<Adapters>,
     pub(in crate::daemon) loaded: &'a Loaded,
-    pub(in crate::daemon) store: &'a Store,
+    pub(in crate::daemon) store: &'a mut Store,
+    /// The digests that failed before.
+    pub(in crate::daemon) barred: &'a Arc<BTreeMap<Digest, Barred>>,
     pub(in crate::daemon) now: Now,
+}
+
+/// A rotation that follows an act.
+pub(in crate::daemon) struct Following {
+    pub(in crate::daemon) request: Request,
+    pub(in crate::daemon) asking: Asking,
+    /// Whoever waits for it to begin, and what they are told then.
+    pub(in crate::daemon) waits: Option<(oneshot::Sender<Answer>, Released)>,
 }
 
 /// The act in hand.
@@ -80,8 +93,8 @@ struct Open {
     stored: StoredAct,
     act: Act,
     by: By,
-    /// Who waits for it, what they were shown, and whether its sites are rotated then.
-    waits: Option<(Waiting, Preview, bool)>,
+    /// Who waits for it, what they were shown, and which sites are rotated then.
+    waits: Option<(Waiting, Preview, Option<Rotates>)>,
 }
 
 /// The moves of tags of one process.
@@ -93,9 +106,10 @@ pub(in crate::daemon) struct Releases {
     is_taken_up: bool,
     is_driven: bool,
     again_at: Option<Mono>,
-    to_rotate: VecDeque<(Request, Asking)>,
-    /// Whether this process begins a rotation that follows an act.
-    pub(in crate::daemon) is_serving: bool,
+    to_rotate: VecDeque<Following>,
+    calendar: Calendar,
+    /// Of a process that serves: it begins rotations that follow an act, and promotes when it is time.
+    people: Option<mpsc::UnboundedSender<serve::Note>>,
 }
 
 impl Default for Releases {
@@ -109,7 +123,8 @@ impl Default for Releases {
             is_driven: false,
             again_at: None,
             to_rotate: VecDeque::new(),
-            is_serving: false,
+            calendar: Calendar::default(),
+            people: None,
         }
     }
 }
@@ -133,9 +148,23 @@ impl Releases {
         self.is_driven
     }
 
+    /// This process serves: it tells people by this what nobody waits for.
+    pub(in crate::daemon) fn serve(&mut self, people: mpsc::UnboundedSender<serve::Note>) {
+        self.people = Some(people);
+    }
+
     /// The rotation that follows an act, once.
-    pub(in crate::daemon) fn take_rotation(&mut self) -> Option<(Request, Asking)> {
+    pub(in crate::daemon) fn take_rotation(&mut self) -> Option<Following> {
         self.to_rotate.pop_front()
+    }
+
+    /// Whoever waits for a rotation to follow is told that another runs: it begins later.
+    pub(in crate::daemon) fn put_off(&mut self) {
+        for following in &mut self.to_rotate {
+            if let Some((answer, released)) = following.waits.take() {
+                drop(answer.send(Answer::Reply(Reply::Ok(value(&released)))));
+            }
+        }
     }
 
     /// Looks beside the loop at what is asked for. What is only shown is answered from there.
@@ -148,17 +177,15 @@ impl Releases {
         if let Some(refused) = self.may_not(&wanted) {
             return Ok(Some(said(waiting, &refused)));
         }
-        let known = Known {
-            moved: place.store.moves()?,
-            passed: place.store.passed()?,
-        };
+        let known = Known::of(place.store, place.barred)?;
         let (adapters, notes) = (Arc::clone(place.adapters), self.notes.clone());
-        let takes = takes(place.loaded, &wanted.tag, place.now.wall);
+        let now = place.now.wall;
+        let ahead = Ahead::of(place.loaded, &wanted.tag, now);
         // What was read anew holds here: a rotation that runs has a fleet of its own.
         let fleet = place.loaded.fleet.clone();
         tokio::spawn(async move {
-            let registries = &adapters.registries;
-            let prepared = Box::pin(prepare(registries, &fleet, &wanted, &known, takes)).await;
+            let prepared = prepare(&adapters, &fleet, &wanted, &known, (ahead, now));
+            let prepared = Box::pin(prepared).await;
             if wanted.dry_run {
                 drop(waiting.answer.send(shown(prepared)));
                 return;
@@ -180,7 +207,16 @@ impl Releases {
         now: Now,
     ) -> Result<Option<Said>, JournalError> {
         match note {
-            Note::Prepared(Err(refused), waiting) => Ok(Some(said(waiting, &refused))),
+            Note::Prepared(Err(refused), waiting) => {
+                if let Some(tag) = &waiting.scheduled {
+                    if refused.rule == REGISTRY {
+                        self.calendar.postpone(now);
+                        return Ok(None);
+                    }
+                    self.calendar.settle(store, tag)?;
+                }
+                Ok(Some(said(waiting, &refused)))
+            }
             Note::Prepared(Ok(prepared), waiting) => {
                 self.begin(*prepared, waiting, (store, adapters), now)
             }
@@ -205,7 +241,7 @@ impl Releases {
                 keep_found(store, [(&image, &digest)], (&by, &why), now.wall)?;
                 Ok(None)
             }
-            Note::Left(driven) => Ok(self.left(driven, adapters.fleet(), now)),
+            Note::Left(driven) => Ok(self.left(driven, now)),
         }
     }
 
@@ -219,14 +255,29 @@ impl Releases {
     ) -> Result<Option<Said>, JournalError> {
         // Another may have begun while this was looked at.
         if let Some(refused) = self.other_is_open() {
+            if waiting.scheduled.is_some() {
+                self.calendar.postpone(now);
+                return Ok(None);
+            }
             return Ok(Some(said(waiting, &refused)));
+        }
+        if prepared.preview.at.is_some() && !prepared.act.moves.is_empty() {
+            let asked = (&prepared, &waiting.asking);
+            let answer = match self.calendar.keep(store, asked, now)? {
+                Ok(()) => released(prepared.preview, None, false),
+                Err(refusal) => Answer::Reply(Reply::Refused(refusal)),
+            };
+            return Ok(Some(Said { waiting, answer }));
         }
         let Prepared {
             preview,
             act,
-            now: rotates,
+            rotates,
         } = prepared;
         if act.moves.is_empty() {
+            if let Some(tag) = &waiting.scheduled {
+                self.calendar.settle(store, tag)?;
+            }
             let nothing = released(preview, None, false);
             return Ok(Some(Said {
                 waiting,
@@ -249,6 +300,9 @@ impl Releases {
             let begun = audit::entry(by.clone(), now.wall, &begun);
             vec![waiting.asking.taken(now.wall), begun]
         })?;
+        if let Some(tag) = &waiting.scheduled {
+            self.calendar.settle(store, tag)?;
+        }
         let stored = StoredAct {
             id,
             began: now.wall,
@@ -267,11 +321,23 @@ impl Releases {
     }
 
     /// Goes on with what an earlier process left, and with what could not be finished a while ago;
-    /// asked about once a second.
+    /// begins what is due. Asked about once a second.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub(in crate::daemon) fn tend(
+        &mut self,
+        place: &mut Place<'_>,
+    ) -> Result<Option<Said>, JournalError> {
+        self.take_up((&*place.store, place.adapters), place.now)?;
+        self.begin_due(place)
+    }
+
+    /// Goes on with the act that is open.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(super) fn take_up(
         &mut self,
         (store, adapters): (&Store, &Arc<Adapters>),
         now: Now,
@@ -289,6 +355,47 @@ impl Releases {
             self.drive(adapters);
         }
         Ok(())
+    }
+
+    fn begin_due(&mut self, place: &mut Place<'_>) -> Result<Option<Said>, JournalError> {
+        let Some(people) = self.people.clone().filter(|_| self.open.is_none()) else {
+            return Ok(None);
+        };
+        match self.calendar.due(place.store, place.now)? {
+            None => Ok(None),
+            Some(Due::Late(late)) => {
+                self.calendar.settle(place.store, &late.tag)?;
+                // Nobody hears it only when the process is ending.
+                drop(people.send(scheduled::missed(&late, place.now)));
+                Ok(None)
+            }
+            Some(Due::Begins(due)) => {
+                let asking = scheduled::asking(&due);
+                let wanted = asking.as_ref().and_then(|it| Wanted::of_words(&it.command));
+                let (Some(asking), Some(Ok(wanted))) = (asking, wanted) else {
+                    return Ok(None);
+                };
+                let waiting = Waiting {
+                    asking,
+                    answer: scheduled::answer(&due, people),
+                    scheduled: Some(due.tag),
+                };
+                self.ask(wanted, waiting, place)
+            }
+        }
+    }
+
+    /// A promotion that waits for its time is not to be.
+    ///
+    /// # Errors
+    /// Failures to read and write.
+    pub(in crate::daemon) fn cancel(
+        &mut self,
+        store: &mut Store,
+        asked: (&Channel, &Asking),
+        now: Now,
+    ) -> Result<Reply, JournalError> {
+        self.calendar.cancel(store, asked, now)
     }
 
     fn drive(&mut self, adapters: &Arc<Adapters>) {
@@ -351,7 +458,7 @@ impl Releases {
         Ok(store.keep_move(&moved, &[entry])?)
     }
 
-    fn left(&mut self, driven: Driven, fleet: &Fleet, now: Now) -> Option<Said> {
+    fn left(&mut self, driven: Driven, now: Now) -> Option<Said> {
         self.is_driven = false;
         match driven {
             Driven::Cut => {
@@ -370,15 +477,16 @@ impl Releases {
             Driven::Ended(end) => {
                 let open = self.open.take()?;
                 let (waiting, preview, rotates) = open.waits?;
-                let follows = rotates && end == End::Done;
-                if follows {
-                    let request = rotation_after(&open.act, fleet);
-                    let asking = waiting.asking.clone();
-                    self.to_rotate
-                        .extend(request.map(|request| (request, asking)));
+                let rotation = match &end {
+                    End::Done => rotates.and_then(|rotates| rotation_after(&open.act, rotates)),
+                    End::Undone { .. } => None,
+                };
+                if let Some(request) = rotation {
+                    self.follow(request, waiting, (preview, open.stored.id));
+                    return None;
                 }
                 let answer = match end {
-                    End::Done => released(preview, Some(open.stored.id), follows),
+                    End::Done => released(preview, Some(open.stored.id), false),
                     End::Undone { why, left } => undone(&open.act, &why, &left),
                 };
                 Some(Said { waiting, answer })
@@ -386,11 +494,27 @@ impl Releases {
         }
     }
 
+    /// The sites take it at once; whoever asked is answered when that begins.
+    fn follow(&mut self, request: Request, waiting: Waiting, (preview, act): (Preview, u64)) {
+        let released = Released {
+            preview,
+            act: Some(act),
+            rotation_follows: true,
+            rotation: None,
+        };
+        self.to_rotate.push_back(Following {
+            request,
+            asking: waiting.asking,
+            waits: Some((waiting.answer, released)),
+        });
+    }
+
     fn may_not(&self, wanted: &Wanted) -> Option<Refused> {
-        if wanted.now && !self.is_serving {
+        let is_later = wanted.now || wanted.at().is_some();
+        if is_later && self.people.is_none() {
             let problem = Problem {
-                what: "this process ends with its rotation, and begins no other".to_owned(),
-                cure: "leave out --now, or ask when it has ended".to_owned(),
+                what: "this process ends with its rotation, and begins nothing after it".to_owned(),
+                cure: "leave out --now and --at, or ask when it has ended".to_owned(),
                 is_transient: true,
             };
             return Some(Refused::by("serve", vec![problem]));
@@ -473,25 +597,15 @@ fn taken_up(store: &Store) -> Result<Option<Open>, JournalError> {
     }))
 }
 
-/// A rotation of the sites that run what was moved; `None`: none does.
-pub(super) fn rotation_after(act: &Act, fleet: &Fleet) -> Option<Request> {
-    let runs = |site: &&crate::model::fleet::Site| {
-        let mut hosts = site.hosts.iter();
-        hosts.any(|host| {
-            let images = host.images();
-            act.moves.iter().any(|it| images.contains(&it.image))
-        })
-    };
-    let sites = fleet.sites.values().filter(runs);
-    let sites: Vec<SiteName> = sites.map(|site| site.name.clone()).collect();
-    let playbook = playbook_of(&act.tag, |_| true)?;
+/// A rotation of these sites, for what was moved; `None`: there are none.
+pub(super) fn rotation_after(act: &Act, rotates: Rotates) -> Option<Request> {
     let why = match &act.reason {
         Some(reason) => format!("{}: {reason}", act.name()),
         None => act.name(),
     };
-    (!sites.is_empty()).then(|| Request {
+    (!rotates.sites.is_empty()).then(|| Request {
         reason: Some(why),
-        ..Request::rotate(&playbook, Some(sites))
+        ..Request::rotate(&rotates.playbook, Some(rotates.sites))
     })
 }
 
@@ -528,6 +642,7 @@ fn released(preview: Preview, act: Option<u64>, rotation_follows: bool) -> Answe
         preview,
         act,
         rotation_follows,
+        rotation: None,
     })))
 }
 

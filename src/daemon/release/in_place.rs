@@ -2,14 +2,16 @@
 use tokio::sync::oneshot;
 
 use super::desk::{Releases, Said, Waiting, rotation_after};
-use super::prepare::{Known, Prepared, Refused, prepare, takes};
+use super::prepare::{Ahead, Known, Prepared, Refused, prepare};
 use super::wanted::Wanted;
 use crate::api::asked::Answer;
 use crate::api::wire::Reply;
+use crate::coordinator::outcome::Problem;
 use crate::daemon::audit::Asking;
 use crate::daemon::journal::JournalError;
 use crate::daemon::request::Request;
 use crate::daemon::session::Session;
+use crate::model::id::Channel;
 
 /// A session, to move tags.
 pub struct InPlace<'a> {
@@ -32,7 +34,8 @@ impl InPlace<'_> {
     pub async fn settle(&mut self) -> Result<(), JournalError> {
         let now = self.session.clock().now();
         let adapters = self.session.adapters.clone();
-        self.releases.tend((&self.session.store, &adapters), now)?;
+        self.releases
+            .take_up((&self.session.store, &adapters), now)?;
         self.run().await
     }
 
@@ -45,15 +48,20 @@ impl InPlace<'_> {
         wanted: &Wanted,
     ) -> Result<Result<Prepared, Refused>, JournalError> {
         let session = &*self.session;
-        let known = Known {
-            moved: session.store.moves()?,
-            passed: session.store.passed()?,
-        };
+        if wanted.at().is_some() {
+            let nobody = Problem {
+                what: "no coordinator runs that would do it then".to_owned(),
+                cure: "start one (`cleanslate serve`), or leave out --at".to_owned(),
+                is_transient: false,
+            };
+            return Ok(Err(Refused::by("serve", vec![nobody])));
+        }
+        let known = Known::of(&session.store, &session.state().barred)?;
         let now = session.clock().now().wall;
-        let takes = takes(&session.config, &wanted.tag, now);
-        let registries = &session.adapters.registries;
-        let fleet = &session.config.fleet;
-        Ok(Box::pin(prepare(registries, fleet, wanted, &known, takes)).await)
+        let ahead = Ahead::of(&session.config, &wanted.tag, now);
+        let (adapters, fleet) = (&session.adapters, &session.config.fleet);
+        let prepared = prepare(adapters, fleet, wanted, &known, (ahead, now));
+        Ok(Box::pin(prepared).await)
     }
 
     /// Moves the tags; what is to be said of it.
@@ -66,7 +74,11 @@ impl InPlace<'_> {
         asking: Asking,
     ) -> Result<Reply, JournalError> {
         let (answer, mut answered) = oneshot::channel();
-        let waiting = Waiting { asking, answer };
+        let waiting = Waiting {
+            asking,
+            answer,
+            scheduled: None,
+        };
         let now = self.session.clock().now();
         let adapters = self.session.adapters.clone();
         let place = (&mut self.session.store, &adapters);
@@ -79,9 +91,19 @@ impl InPlace<'_> {
         })
     }
 
+    /// A promotion that waits for its time is not to be.
+    ///
+    /// # Errors
+    /// Failures to read and write.
+    pub fn cancel(&mut self, tag: &Channel, asking: &Asking) -> Result<Reply, JournalError> {
+        let now = self.session.clock().now();
+        let store = &mut self.session.store;
+        self.releases.cancel(store, (tag, asking), now)
+    }
+
     /// The rotation of the sites that take what was prepared.
     pub fn rotation(&self, prepared: &Prepared) -> Option<Request> {
-        rotation_after(&prepared.act, &self.session.config.fleet)
+        rotation_after(&prepared.act, prepared.rotates.clone()?)
     }
 
     async fn run(&mut self) -> Result<(), JournalError> {

@@ -1,21 +1,28 @@
 //! Tags that are moved: asked for, looked at, carried out beside the loop, and written down by it.
+mod approve;
 mod desk;
 mod drive;
 mod found;
 mod history;
 mod in_place;
+mod in_service;
 mod let_go;
 mod prepare;
+mod scheduled;
 mod standing;
 mod target;
+mod terms;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
-pub(super) use desk::{Note, Place, Releases, Said, Waiting};
+pub use approve::approve;
+pub(super) use desk::{Following, Note, Place, Releases, Said, Waiting};
 pub(super) use found::{keep_found, keep_passed, unless_damaged};
 pub use history::history;
 pub use in_place::InPlace;
 pub(super) use let_go::let_go;
-pub use prepare::{Prepared, Refused};
+pub use prepare::{Prepared, Refused, Rotates};
+pub use standing::{Remembered, open_act, standing};
 pub(super) use standing::{answer_standing, heed_act};
-pub use standing::{open_act, standing};
 pub use wanted::{Aim, Wanted};

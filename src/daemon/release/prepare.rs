@@ -1,5 +1,6 @@
 //! Looks at the registries for what would move: nothing is changed.
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -7,18 +8,28 @@ use sha2::{Digest as _, Sha256};
 
 use super::target::Target;
 use super::wanted::{Aim, Wanted};
+use super::{in_service, terms};
 use crate::api::release::{Changing, Preview, Take, Told};
 use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
+use crate::coordinator::state::Barred;
+use crate::daemon::adapters::Adapters;
 use crate::daemon::schedule::Timetable;
-use crate::model::fleet::Fleet;
-use crate::model::id::{Channel, ServiceName, SiteName};
+use crate::daemon::serve::playbook_of;
+use crate::model::fleet::{Fleet, Site};
+use crate::model::id::{Channel, PlaybookName, ServiceName, SiteName};
 use crate::model::image::{Digest, ImageRef, ImageVersion};
-use crate::model::release::{Act, Followed, Move, Moved, Passed, Verb, followed};
+use crate::model::release::{
+    Act, Approval, Followed, Move, Moved, Passed, Verb, approved_by, followed,
+};
 use crate::registry::{FetchError, Registries};
+use crate::store::{Reader, StoreError};
 
 /// So many images are looked at side by side.
 const SIDE_BY_SIDE: usize = 8;
+
+/// The rule of a registry that does not answer.
+pub(super) const REGISTRY: &str = "registry";
 
 /// So many of the next runs are looked through for one that visits a site.
 const RUNS: usize = 200;
@@ -28,8 +39,15 @@ const RUNS: usize = 200;
 pub struct Prepared {
     pub preview: Preview,
     pub act: Act,
-    /// The channel's sites are rotated when it is done.
-    pub now: bool,
+    /// How these sites are rotated when it is done.
+    pub rotates: Option<Rotates>,
+}
+
+/// The sites that take what was moved at once, and by which playbook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotates {
+    pub playbook: PlaybookName,
+    pub sites: Vec<SiteName>,
 }
 
 /// Why nothing is moved.
@@ -75,11 +93,28 @@ impl Refused {
     }
 }
 
-/// What the ledger knows.
+/// What is remembered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) moved: Vec<Moved>,
     pub(super) passed: Vec<Passed>,
+    pub(super) approvals: Vec<Approval>,
+    pub(super) barred: Arc<BTreeMap<Digest, Barred>>,
+}
+
+impl Known {
+    /// What the store has, and the digests that failed before.
+    pub(super) fn of(
+        store: &Reader,
+        barred: &Arc<BTreeMap<Digest, Barred>>,
+    ) -> Result<Known, StoreError> {
+        Ok(Known {
+            moved: store.moves()?,
+            passed: store.passed()?,
+            approvals: store.approvals()?,
+            barred: Arc::clone(barred),
+        })
+    }
 }
 
 /// One image, as it was looked at.
@@ -94,52 +129,31 @@ pub(super) struct Looked {
 /// # Errors
 /// Every reason why nothing is.
 pub(super) async fn prepare(
-    registries: &Registries,
+    adapters: &Adapters,
     fleet: &Fleet,
     wanted: &Wanted,
     known: &Known,
-    takes: Vec<Take>,
+    (ahead, now): (Ahead, Timestamp),
 ) -> Result<Prepared, Refused> {
+    let registries = &adapters.registries;
     known_channel(fleet, &wanted.tag)?;
-    elsewhere(wanted)?;
+    sensible(wanted, now)?;
     let chosen = chosen(fleet, &wanted.services)?;
     let looked = look(registries, &chosen, &wanted.tag).await?;
     let targets = match &wanted.aim {
-        Aim::Promote { from } => promoted(registries, &chosen, from, looked).await?,
-        Aim::Rollback { to } => super::target::rolled_back(fleet, looked, to.as_ref(), known)?,
+        Aim::Promote { from, .. } => promoted(registries, &chosen, from, looked).await?,
+        Aim::Rollback { to, .. } => super::target::rolled_back(fleet, looked, to.as_ref(), known)?,
     };
     let (moving, still): (Vec<Target>, Vec<Target>) = targets
         .into_iter()
         .partition(|target| target.now.as_ref() != Some(&target.to));
-    let asked: Vec<_> = moving
-        .iter()
-        .map(|target| describe(registries, target))
-        .collect();
-    let described: Vec<_> = stream::iter(asked).buffered(SIDE_BY_SIDE).collect().await;
-    let mut problems = Vec::new();
-    let mut moves = Vec::new();
-    for described in described {
-        match described {
-            Ok(changing) => moves.push(changing),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if !problems.is_empty() {
-        return Err(Refused::by("images", problems));
-    }
-    let verb = match &wanted.aim {
-        Aim::Promote { from } => Verb::Promote { from: from.clone() },
-        Aim::Rollback { .. } => Verb::Rollback,
-    };
-    let of = |it: &Changing| Move {
-        image: it.image.clone(),
-        old: it.old.as_ref().map(|old| old.digest.clone()),
-        new: it.new.digest.clone(),
-    };
-    let moved: Vec<Move> = moves.iter().map(of).collect();
-    let act = Act::new(verb, wanted.tag.clone(), moved, wanted.reason.clone());
+    let moves = described(adapters, fleet, known, &moving).await?;
+    terms::heed(&fleet.release, wanted, &moves, &known.barred, now)?;
+    let act = act_of(wanted, &moves);
     let seen = stands_for(&act);
-    if wanted.seen.as_ref().is_some_and(|said| *said != seen) {
+    // Where there is nothing to do, somebody has done just that.
+    let is_other = wanted.seen.as_ref().is_some_and(|said| *said != seen);
+    if is_other && !moves.is_empty() {
         return Err(Refused::by(
             "moved meanwhile",
             vec![Problem {
@@ -149,6 +163,14 @@ pub(super) async fn prepare(
             }],
         ));
     }
+    let rotates = match ahead.playbook.filter(|_| wanted.now) {
+        Some(playbook) => Some(Rotates {
+            playbook,
+            sites: rotated(adapters, fleet, wanted, &act).await,
+        }),
+        None => None,
+    };
+    let at_once = rotates.as_ref().map(|rotates| rotates.sites.clone());
     Ok(Prepared {
         preview: Preview {
             v: 1,
@@ -156,16 +178,72 @@ pub(super) async fn prepare(
             tag: wanted.tag.clone(),
             moves,
             unchanged: still.into_iter().map(|target| target.image).collect(),
-            takes,
+            takes: ahead.takes,
+            rotates: at_once.unwrap_or_default(),
+            at: wanted.at(),
             seen,
         },
         act,
-        now: wanted.now,
+        rotates,
     })
 }
 
-/// The sites that run images of a channel, and when the next run of a schedule visits each.
-pub(in crate::daemon) fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Vec<Take> {
+fn act_of(wanted: &Wanted, moves: &[Changing]) -> Act {
+    let verb = match &wanted.aim {
+        Aim::Promote { from, .. } => Verb::Promote { from: from.clone() },
+        Aim::Rollback { .. } => Verb::Rollback,
+    };
+    let of = |it: &Changing| Move {
+        image: it.image.clone(),
+        old: it.old.as_ref().map(|old| old.digest.clone()),
+        new: it.new.digest.clone(),
+    };
+    let moves = moves.iter().map(of).collect();
+    Act::new(verb, wanted.tag.clone(), moves, wanted.reason.clone())
+}
+
+/// The sites that run what moves; of a rollback, where that is asked, those that took the bad one.
+async fn rotated(adapters: &Adapters, fleet: &Fleet, wanted: &Wanted, act: &Act) -> Vec<SiteName> {
+    let runs = |site: &&Site| {
+        let mut hosts = site.hosts.iter();
+        hosts.any(|host| {
+            let images = host.images();
+            act.moves.iter().any(|it| images.contains(&it.image))
+        })
+    };
+    let sites = fleet.sites.values().filter(runs);
+    let sites: Vec<SiteName> = sites.map(|site| site.name.clone()).collect();
+    match &wanted.aim {
+        Aim::Rollback {
+            only_changed: true, ..
+        } => {
+            let moves = act.moves.iter();
+            let moves: Vec<_> = moves.map(|it| (it.image.clone(), it.new.clone())).collect();
+            in_service::changed(adapters, fleet, &sites, &moves).await
+        }
+        Aim::Rollback { .. } | Aim::Promote { .. } => sites,
+    }
+}
+
+/// What follows a move of tags.
+#[derive(Clone, Debug)]
+pub(super) struct Ahead {
+    /// The sites that run images of the channel, and when the next run of a schedule visits each.
+    takes: Vec<Take>,
+    /// By which they are rotated at once.
+    playbook: Option<PlaybookName>,
+}
+
+impl Ahead {
+    pub(super) fn of(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Ahead {
+        Ahead {
+            takes: takes(loaded, tag, now),
+            playbook: playbook_of(tag, |name| loaded.playbooks.contains_key(name)),
+        }
+    }
+}
+
+fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Vec<Take> {
     let table = Timetable::of(&loaded.playbooks, &loaded.fleet.freezes);
     let runs = table.next(now, RUNS);
     let next = |site: &SiteName| {
@@ -177,8 +255,7 @@ pub(in crate::daemon) fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -
             sites.is_none_or(|sites| sites.contains(site)) && !is_frozen
         })
     };
-    let follows =
-        |site: &&crate::model::fleet::Site| site.hosts.iter().any(|host| host.channel == *tag);
+    let follows = |site: &&Site| site.hosts.iter().any(|host| host.channel == *tag);
     let sites = loaded.fleet.sites.values().filter(follows);
     sites
         .map(|site| {
@@ -194,17 +271,40 @@ pub(in crate::daemon) fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -
 
 type Chosen = BTreeMap<Followed, BTreeSet<ServiceName>>;
 
-fn elsewhere(wanted: &Wanted) -> Result<(), Refused> {
+/// Whether what is asked for makes sense by itself.
+fn sensible(wanted: &Wanted, now: Timestamp) -> Result<(), Refused> {
     let tag = &wanted.tag;
+    let no = |rule: &'static str, what: String, cure: &str| {
+        let problem = Problem {
+            what,
+            cure: cure.to_owned(),
+            is_transient: false,
+        };
+        Err(Refused::by(rule, vec![problem]))
+    };
     match &wanted.aim {
-        Aim::Promote { from } if from == tag => {
-            let problem = Problem {
-                what: format!("{from} is to be promoted to itself"),
-                cure: "name the channel that is to take its images".to_owned(),
-                is_transient: false,
-            };
-            Err(Refused::by("promote", vec![problem]))
-        }
+        Aim::Promote { from, .. } if from == tag => no(
+            "promote",
+            format!("{from} is to be promoted to itself"),
+            "name the channel that is to take its images",
+        ),
+        Aim::Promote { unsoaked: true, .. } if wanted.reason.is_none() => no(
+            "soak",
+            "a soak is left out without a reason".to_owned(),
+            "say why, with --reason TEXT",
+        ),
+        Aim::Promote { at: Some(at), .. } if *at <= now => no(
+            "promote",
+            format!("{at:.0} is past"),
+            "leave out --at, or name a time that is to come",
+        ),
+        Aim::Rollback {
+            only_changed: true, ..
+        } if !wanted.now => no(
+            "rollback",
+            "only the changed sites are to be rotated, but none is".to_owned(),
+            "say --now too",
+        ),
         Aim::Promote { .. } | Aim::Rollback { .. } => Ok(()),
     }
 }
@@ -303,7 +403,7 @@ async fn named(
     if problems.is_empty() {
         return Ok(named);
     }
-    Err(Refused::by("registry", problems))
+    Err(Refused::by(REGISTRY, problems))
 }
 
 /// Each goes to what the same image's tag of the other channel names.
@@ -338,6 +438,38 @@ async fn promoted(
 }
 
 /// What changes for people; and that what is to be put is there.
+async fn described(
+    adapters: &Adapters,
+    fleet: &Fleet,
+    known: &Known,
+    moving: &[Target],
+) -> Result<Vec<Changing>, Refused> {
+    let registries = &adapters.registries;
+    let asked = moving.iter().map(|target| describe(registries, target));
+    let asked: Vec<_> = asked.collect();
+    let described: Vec<_> = stream::iter(asked).buffered(SIDE_BY_SIDE).collect().await;
+    let mut problems = Vec::new();
+    let mut moves = Vec::new();
+    for described in described {
+        match described {
+            Ok(changing) => moves.push(changing),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Refused::by("images", problems));
+    }
+    let targets = moving.iter().map(|it| (it.image.clone(), it.to.clone()));
+    let targets: Vec<_> = targets.collect();
+    let seen = Box::pin(in_service::in_service(adapters, fleet, known, &targets)).await;
+    for (changing, seen) in moves.iter_mut().zip(seen) {
+        let approved = approved_by(&known.approvals, &changing.new.digest);
+        changing.approved_by = approved.into_iter().map(str::to_owned).collect();
+        changing.in_service = seen;
+    }
+    Ok(moves)
+}
+
 async fn describe(registries: &Registries, target: &Target) -> Result<Changing, Problem> {
     let pinned = ImageRef {
         version: ImageVersion::Digest(target.to.clone()),
@@ -356,6 +488,8 @@ async fn describe(registries: &Registries, target: &Target) -> Result<Changing, 
         services: target.services.iter().cloned().collect(),
         old,
         new: told(registries, &target.image, &target.to).await,
+        in_service: Vec::new(),
+        approved_by: Vec::new(),
     })
 }
 

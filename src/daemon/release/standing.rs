@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 
 use super::desk::refusal;
 use super::prepare::{Refused, chosen, told};
+use super::scheduled::waits;
 use crate::api::asked::Answer;
-use crate::api::release::{ImageStanding, Standing, TagStanding};
+use crate::api::release::{ImageStanding, Standing, TagStanding, Waits};
 use crate::api::wire::Reply;
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
@@ -17,7 +18,7 @@ use crate::daemon::night::RunError;
 use crate::model::fleet::Fleet;
 use crate::model::id::{Channel, ServiceName};
 use crate::model::image::ImageRef;
-use crate::model::release::{Act, Moved, Passed, running};
+use crate::model::release::{Act, Approval, Moved, Passed, approved_by, running};
 use crate::registry::Registries;
 use crate::store::{Reader, StoreError};
 
@@ -31,8 +32,7 @@ const SIDE_BY_SIDE: usize = 8;
 pub async fn standing(
     registries: &Registries,
     fleet: &Fleet,
-    (moved, passed): (&[Moved], &[Passed]),
-    open: Option<String>,
+    remembered: &Remembered,
 ) -> Result<Standing, Refused> {
     let channels = channels(fleet);
     let mut images = Vec::new();
@@ -42,7 +42,7 @@ pub async fn standing(
             Some((channel.clone(), image))
         });
         let tags: Vec<_> = tags
-            .map(|tag| look(registries, fleet, (moved, passed), tag))
+            .map(|tag| look(registries, fleet, remembered, tag))
             .collect();
         let tags: Vec<TagStanding> = stream::iter(tags).buffered(SIDE_BY_SIDE).collect().await;
         let services: Vec<ServiceName> = services.into_iter().collect();
@@ -52,7 +52,37 @@ pub async fn standing(
             tags,
         });
     }
-    Ok(Standing { v: 1, open, images })
+    Ok(Standing {
+        v: 1,
+        open: remembered.open.clone(),
+        scheduled: remembered.scheduled.clone(),
+        images,
+    })
+}
+
+/// What the store has on how tags came where they are.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    moved: Vec<Moved>,
+    passed: Vec<Passed>,
+    approvals: Vec<Approval>,
+    scheduled: Vec<Waits>,
+    /// What the act that has not ended is called.
+    open: Option<String>,
+}
+
+impl Remembered {
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn of(store: &Reader) -> Result<Remembered, StoreError> {
+        Ok(Remembered {
+            moved: store.moves()?,
+            passed: store.passed()?,
+            approvals: store.approvals()?,
+            scheduled: store.scheduled()?.iter().map(waits).collect(),
+            open: open_act(store)?,
+        })
+    }
 }
 
 /// Answers beside the loop.
@@ -65,12 +95,11 @@ pub(in crate::daemon) fn answer_standing(
     adapters: &Arc<Adapters>,
     answer: oneshot::Sender<Answer>,
 ) -> Result<(), JournalError> {
-    let (moved, passed) = (store.moves()?, store.passed()?);
-    let open = open_act(store)?;
+    let remembered = Remembered::of(store)?;
     let (fleet, adapters) = (fleet.clone(), Arc::clone(adapters));
     tokio::spawn(async move {
-        let known = (moved.as_slice(), passed.as_slice());
-        let told = Box::pin(standing(&adapters.registries, &fleet, known, open)).await;
+        let told = standing(&adapters.registries, &fleet, &remembered);
+        let told = Box::pin(told).await;
         let reply = match told {
             Ok(standing) => Reply::Ok(serde_json::to_value(standing).unwrap_or_default()),
             Err(refused) => Reply::Refused(refusal(&refused)),
@@ -116,7 +145,7 @@ pub(in crate::daemon) fn heed_act(store: &Reader) -> Result<(), RunError> {
 async fn look(
     registries: &Registries,
     fleet: &Fleet,
-    (moved, passed): (&[Moved], &[Passed]),
+    remembered: &Remembered,
     (channel, image): (Channel, ImageRef),
 ) -> TagStanding {
     let (now, problem) = match registries.named(&image).await {
@@ -124,12 +153,16 @@ async fn look(
         Ok(None) => (None, None),
         Err(problem) => (None, Some(problem.what)),
     };
-    let last = moved.iter().rev().find(|it| it.image == image);
+    let last = remembered.moved.iter().rev().find(|it| it.image == image);
     // What the ledger last heard is not what the registry has: nobody knows how it came there.
     let is_it = |it: &&Moved| now.as_ref().is_none_or(|now| now.digest == it.new);
     TagStanding {
         moved: last.filter(is_it).cloned(),
-        sites: running(fleet, &image, passed),
+        sites: running(fleet, &image, &remembered.passed),
+        approved_by: now.as_ref().map_or(Vec::new(), |now| {
+            let approved = approved_by(&remembered.approvals, &now.digest);
+            approved.into_iter().map(str::to_owned).collect()
+        }),
         channel,
         image,
         now,

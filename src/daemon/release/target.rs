@@ -206,7 +206,7 @@ mod tests {
         let [web, api, _] = &world.images;
         let known = Known {
             moved: vec![moved(web, 1, 2, 7), moved(api, 3, 2, 7)],
-            passed: Vec::new(),
+            ..Known::default()
         };
         let back = |n| by_name(world.looked(&[(web, 2), (api, 2)]), &digest(n), &known);
         let chosen = back(1).unwrap();
@@ -274,6 +274,7 @@ mod tests {
             let known = Known {
                 moved: moved.to_vec(),
                 passed: passed.iter().flat_map(of).collect(),
+                ..Known::default()
             };
             let targets = rolled_back(&self.fleet, self.looked(now), None, &known);
             let targets = targets.as_ref().map(|targets| {

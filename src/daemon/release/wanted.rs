@@ -1,4 +1,6 @@
 //! What a person asks for, read from the words of the API.
+use jiff::Timestamp;
+
 use crate::api::wire::{Command, Promote, Rollback};
 use crate::coordinator::outcome::Problem;
 use crate::model::id::{Channel, ServiceName};
@@ -26,14 +28,28 @@ pub struct Wanted {
 pub enum Aim {
     Promote {
         from: Channel,
+        /// Not yet: then.
+        at: Option<Timestamp>,
+        /// However short it has been in service.
+        unsoaked: bool,
     },
-    /// `None`: the last that passed everywhere.
     Rollback {
+        /// `None`: the last that passed everywhere.
         to: Option<Digest>,
+        /// Only those sites are rotated that run something else.
+        only_changed: bool,
     },
 }
 
 impl Wanted {
+    /// When it is to be done; `None`: now.
+    pub fn at(&self) -> Option<Timestamp> {
+        match &self.aim {
+            Aim::Promote { at, .. } => *at,
+            Aim::Rollback { .. } => None,
+        }
+    }
+
     /// `None`: something else was asked.
     ///
     /// # Errors
@@ -51,7 +67,11 @@ impl Wanted {
     fn of_promote(asked: &Promote) -> Result<Wanted, Problem> {
         let (from, to) = (&asked.from, &asked.to);
         Ok(Wanted {
-            aim: Aim::Promote { from: from.clone() },
+            aim: Aim::Promote {
+                from: from.clone(),
+                at: asked.at,
+                unsoaked: asked.unsoaked,
+            },
             tag: to.clone(),
             services: asked.services.clone(),
             reason: said(asked.reason.as_ref()),
@@ -70,7 +90,10 @@ impl Wanted {
             )
         })?;
         Ok(Wanted {
-            aim: Aim::Rollback { to },
+            aim: Aim::Rollback {
+                to,
+                only_changed: asked.only_changed,
+            },
             tag: asked.tag.clone(),
             services: asked.services.clone(),
             reason: said(asked.reason.as_ref()),

@@ -23,6 +23,8 @@ pub(super) enum Meant {
     },
     /// A move of tags.
     Release,
+    /// What is only written down of it.
+    ReleaseWord,
     ReleaseHistory(Option<String>, usize),
     ReleaseStatus,
     /// A rotation, once it is planned.
@@ -43,6 +45,7 @@ pub(super) async fn meant(session: &Session, wanted: &Wanted) -> Meant {
             reason: reason.clone(),
         },
         Wanted::Promote(_) | Wanted::Rollback(_) => Meant::Release,
+        Wanted::ReleaseApprove { .. } | Wanted::ReleaseCancel { .. } => Meant::ReleaseWord,
         Wanted::ReleaseHistory { image, last } => Meant::ReleaseHistory(image.clone(), *last),
         Wanted::ReleaseStatus {} => Meant::ReleaseStatus,
         Wanted::Abort { .. } | Wanted::Pause { .. } | Wanted::Resume { .. } => {

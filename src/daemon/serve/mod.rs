@@ -104,6 +104,8 @@ pub struct Server {
     rehearsals: mpsc::UnboundedSender<Rehearsed>,
     rehearsed: mpsc::UnboundedReceiver<Rehearsed>,
     pushes: Pushes,
+    /// What people are to hear of promotions that were scheduled.
+    told: mpsc::UnboundedReceiver<Note>,
     has_to_stop: bool,
     has_to_reload: bool,
     /// When those who keep it were last told where the audit ends.
@@ -122,7 +124,7 @@ enum Next {
     /// What comes of an act that moves tags.
     Release(release::Note),
     /// The sites that take what was moved are to be rotated.
-    Released(Box<Request>, Asking),
+    Released(Box<release::Following>),
     Failed(JournalError),
     Nothing,
 }
@@ -151,7 +153,8 @@ impl Server {
         let measuring = Measuring::start(&session, &mut control)?;
         measuring.plan(&clockwork);
         let (rehearsals, rehearsed) = mpsc::unbounded_channel();
-        control.releases.is_serving = true;
+        let (told, heard) = mpsc::unbounded_channel();
+        control.releases.serve(told);
         let pushes = Pushes::new(control.hear_pushes(), control.releases.notes());
         Ok(Server {
             clockwork,
@@ -172,6 +175,7 @@ impl Server {
             notes,
             rehearsals,
             rehearsed,
+            told: heard,
             has_to_stop: false,
             has_to_reload: false,
             audit_told: None,
@@ -209,7 +213,7 @@ impl Server {
                 Next::Rehearsal(run) => self.rehearse(run)?,
                 Next::Pushed(request) => self.rebuild_pushed(*request).await?,
                 Next::Release(note) => self.take_release(note)?,
-                Next::Released(request, asking) => self.rotate_released(*request, asking).await?,
+                Next::Released(following) => self.rotate_released(*following).await?,
                 Next::Failed(error) => return Err(error.into()),
                 Next::Nothing => {}
             }
@@ -292,6 +296,7 @@ impl Server {
                     Heard::Release(note) => return Next::Release(note),
                 },
                 news = self.pushes.next() => self.hear_push(news),
+                Some(note) = self.told.recv() => self.say(note),
                 Some((run, problems)) = self.rehearsed.recv() => self.tell_rehearsal(&run, &problems),
                 _ = ticks.tick() => {
                     self.tell_audit_daily();
@@ -303,8 +308,8 @@ impl Server {
                     }
                     let now = self.session.clock().now().wall;
                     self.supervisor.lives(|| self.clockwork.told(now));
-                    if let Some((request, asking)) = self.control.releases.take_rotation() {
-                        return Next::Released(Box::new(request), asking);
+                    if let Some(following) = self.control.releases.take_rotation() {
+                        return Next::Released(Box::new(following));
                     }
                     if let Some(due) = self.clockwork.due(now) {
                         return Next::Due(due);
@@ -415,10 +420,7 @@ impl Server {
     }
 
     fn tend_release(&mut self) -> Result<(), JournalError> {
-        let session = &self.session;
-        let now = session.clock().now();
-        let place = (&session.store, &session.adapters);
-        self.control.tend_release(place, now)
+        self.control.tend_release(&mut self.session.release_place())
     }
 
     fn take_release(&mut self, note: release::Note) -> Result<(), JournalError> {
@@ -429,11 +431,12 @@ impl Server {
     }
 
     /// The sites that take what was moved are rotated, as somebody asked when it was.
-    async fn rotate_released(
-        &mut self,
-        mut request: Request,
-        asked: Asking,
-    ) -> Result<(), RunError> {
+    async fn rotate_released(&mut self, following: release::Following) -> Result<(), RunError> {
+        let release::Following {
+            mut request,
+            asking: asked,
+            waits,
+        } = following;
         request.options.wait_s = PATIENCE.as_secs();
         let now = self.session.clock().now().wall;
         let id = rotation_id(request.name(), now);
@@ -446,13 +449,24 @@ impl Server {
         let planned = Box::pin(self.session.plan_asked(request, id, who)).await;
         match planned {
             Ok(plan) => {
+                if let Some((answer, released)) = waits {
+                    let told = serde_json::to_value(released).unwrap_or_default();
+                    self.control.promise(answer, told);
+                }
                 let work = Work::Begin(Box::new(plan), asking);
                 self.drive(work).await.map(drop)
             }
             Err(error) => {
                 self.session.refused(&asking, &error.problems())?;
                 let problem = problem_of(error)?;
-                let what = format!("{why}: its sites cannot be rotated now: {}", problem.what);
+                let what = format!(
+                    "{why}: the tags were moved, its sites cannot be rotated now: {}",
+                    problem.what
+                );
+                if let Some((answer, _)) = waits {
+                    let no = control::refused("rotation", &what, &problem.cure, 3);
+                    drop(answer.send(Answer::Reply(no)));
+                }
                 self.warn(what, problem.cure);
                 Ok(())
             }
@@ -598,10 +612,15 @@ impl Server {
                 Ok(())
             }
             asked::Meant::Release => {
+                let place = &mut self.session.release_place();
+                Ok(self.control.release((asking, answer), place)?)
+            }
+            asked::Meant::ReleaseWord => {
                 let session = &mut self.session;
                 let now = session.clock().now();
-                let place = (&mut session.store, &session.config, &session.adapters);
-                Ok(self.control.release((asking, answer), place, now)?)
+                Ok(self
+                    .control
+                    .take_word((asking, answer), &mut session.store, now)?)
             }
             asked::Meant::ReleaseHistory(image, last) => {
                 self.control.archive().moves(image, last, answer);
@@ -630,7 +649,7 @@ impl Server {
                 let id = rotation_id(request.name(), now);
                 match Box::pin(self.session.plan_asked(*request, id, actor.user)).await {
                     Ok(plan) => {
-                        self.control.promise(answer);
+                        self.control.promise(answer, serde_json::json!({}));
                         let work = Work::Begin(Box::new(plan), asking);
                         self.drive(work).await.map(drop)
                     }
@@ -731,6 +750,10 @@ impl Server {
                         drop(asks.try_send(stop()));
                     }
                 },
+                Some(note) = self.told.recv() => {
+                    self.messenger.note(&note);
+                    drop(self.notes.send(note));
+                }
                 _ = ticks.tick() => self.supervisor.lives_on(),
             }
         };

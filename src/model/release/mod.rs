@@ -1,13 +1,17 @@
 //! Releases: which tags are moved to which manifests, and how several moves become one act that ends
 //! with all of them done or none.
 mod act;
+mod approval;
 mod followed;
 mod ledger;
 mod mover;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 pub use act::{Act, End, Left, Move, Phase, Verb};
+pub use approval::{Approval, approved_by};
 pub use followed::{Followed, followed};
 pub use ledger::{Cause, Moved, Passed, Running, back_to, running};
 pub use mover::{Mover, Want};
+pub use terms::Terms;

@@ -51,6 +51,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
         probes: Vec::new(),
         measures_traffic: true,
         freezes: Vec::new(),
+        release: crate::model::release::Terms::default(),
         notifies: Vec::new(),
         hooks: Vec::new(),
         traces: None,

@@ -134,6 +134,8 @@ async fn answer(mut questions: mpsc::Receiver<Asked>, events: broadcast::Sender<
             | Command::Uncordon { .. }
             | Command::Restore { .. }
             | Command::Rebuild(_)
+            | Command::ReleaseApprove { .. }
+            | Command::ReleaseCancel { .. }
             | Command::ReleaseClear { .. }
             | Command::Promote(_)
             | Command::Rollback(_)

@@ -7,10 +7,11 @@ use super::super::super::confirm::confirm;
 use super::super::super::desk::Desk;
 use super::super::super::exit::Exit;
 use super::super::super::failure::{Failure, Outcome, Said};
+use super::super::super::follow::{Elsewhere, Until};
 use super::super::super::grid::grid;
 use super::super::act;
 use crate::api::client::ClientError;
-use crate::api::release::{Changing, Preview, Released, Told};
+use crate::api::release::{Changing, InService, Preview, Released, Told};
 use crate::api::when::When;
 use crate::api::wire::{Command, Reply};
 use crate::api::words::counted;
@@ -28,7 +29,7 @@ pub(super) struct Asked {
     reason: Option<String>,
     /// Rotates the sites that take it as soon as it is done
     #[arg(long)]
-    now: bool,
+    pub(super) now: bool,
     #[command(flatten)]
     yes: Yes,
 }
@@ -81,9 +82,15 @@ async fn elsewhere(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Comman
         seen: Some(preview.seen.clone()),
         ..asked.words()
     });
-    let released: Released = ask(desk, &wanted).await?;
-    said(desk, &released);
-    Ok(Exit::Done)
+    let here = desk.here()?;
+    let until = Until::Rotated;
+    let follower = Elsewhere::new(desk, here.as_ref(), preview.what, until);
+    let told = |value| {
+        let released: Released = read(value)?;
+        said(desk, &released);
+        Ok(released.rotation)
+    };
+    Box::pin(follower.ask(&wanted, told)).await
 }
 
 async fn in_place(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Command) -> Outcome {
@@ -183,7 +190,10 @@ fn show(desk: &Desk, preview: &Preview) -> Option<Exit> {
 
 fn question(preview: &Preview) -> String {
     let tags = counted(preview.moves.len() as u64, "tag");
-    format!("{}: move {tags}?", preview.what)
+    match preview.at {
+        Some(at) => format!("{}: move {tags} at {at:.0}?", preview.what),
+        None => format!("{}: move {tags}?", preview.what),
+    }
 }
 
 fn said(desk: &Desk, released: &Released) {
@@ -195,11 +205,20 @@ fn said(desk: &Desk, released: &Released) {
     let act = released
         .act
         .map_or(String::new(), |act| format!(" (act {act})"));
-    desk.output
-        .result(&format!("{}: {tags} moved{act}", released.preview.what));
-    if released.rotation_follows {
+    let what = &released.preview.what;
+    if let Some(at) = released.preview.at {
+        let ahead = desk.when.ahead(at, desk.clock.now().wall);
+        let tag = &released.preview.tag;
         desk.output
-            .progress("its sites are rotated: see `cleanslate status`");
+            .result(&format!("{what}: {tags} to be moved {ahead}"));
+        let cancel = format!("if it is not to be: cleanslate release cancel {tag}");
+        desk.output.progress(&cancel);
+        return;
+    }
+    desk.output.result(&format!("{what}: {tags} moved{act}"));
+    if released.rotation_follows && released.rotation.is_none() {
+        desk.output
+            .progress("its sites are rotated as soon as the rotation in hand has ended");
     }
 }
 
@@ -214,10 +233,23 @@ fn told(preview: &Preview, when: &When, now: Timestamp) -> String {
     };
     let rows = preview.moves.iter().map(row).collect();
     let mut text = grid(["TAG", "FROM", "TO"], rows);
+    for it in &preview.moves {
+        let which = format!("\n{} of {}", it.new.digest.short(), it.image.name());
+        for at in &it.in_service {
+            text += &format!("{which} {}", serves(at, when, now));
+        }
+        if !it.approved_by.is_empty() {
+            text += &format!("{which} is approved by {}", it.approved_by.join(", "));
+        }
+    }
     for image in &preview.unchanged {
         text += &format!("\n{image} is there already");
     }
     for take in &preview.takes {
+        if preview.rotates.contains(&take.site) {
+            text += &format!("\n{} is rotated at once", take.site);
+            continue;
+        }
         let next = match (&take.playbook, take.at) {
             (Some(playbook), Some(at)) => format!("with {playbook}, {}", when.ahead(at, now)),
             _ => "in no run that is planned: `cleanslate rotate`, or --now".to_owned(),
@@ -225,6 +257,25 @@ fn told(preview: &Preview, when: &When, now: Timestamp) -> String {
         text += &format!("\n{} takes it {next}", take.site);
     }
     text
+}
+
+/// `runs at stg, since 26h ago without a fault: 3 visits, 0 restarts, 1200000 packets received`.
+fn serves(at: &InService, when: &When, now: Timestamp) -> String {
+    let mut told = vec![counted(at.visits, "visit")];
+    told.extend(at.restarts.map(|restarts| counted(restarts, "restart")));
+    told.extend(
+        at.packets
+            .map(|packets| format!("{packets} packets received")),
+    );
+    let told = told.join(", ");
+    match &at.fault {
+        Some(fault) => format!("runs at {}, at fault: {fault} ({told})", at.site),
+        None => format!(
+            "runs at {} without a fault since {}: {told}",
+            at.site,
+            when.ago(at.since, now)
+        ),
+    }
 }
 
 /// `4f5a0b1c2d3e v2.4.1 (9c1d7e2)`.

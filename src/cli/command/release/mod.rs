@@ -1,5 +1,7 @@
 //! `release`: the release manager's day.
 mod act;
+mod approve;
+mod cancel;
 mod clear;
 mod history;
 mod promote;
@@ -17,6 +19,8 @@ pub(crate) enum Release {
     Status(status::Show),
     Promote(promote::Promote),
     Rollback(rollback::Rollback),
+    Approve(approve::Approve),
+    Cancel(cancel::Cancel),
     History(history::History),
     Clear(clear::Clear),
 }
@@ -25,6 +29,8 @@ pub(crate) async fn run(desk: &Desk, args: &Release) -> Outcome {
     match args {
         Release::Status(args) => Box::pin(status::run(desk, args)).await,
         Release::Promote(args) => Box::pin(promote::run(desk, args)).await,
+        Release::Approve(args) => approve::run(desk, args).await,
+        Release::Cancel(args) => cancel::run(desk, args).await,
         Release::Rollback(args) => Box::pin(rollback::run(desk, args)).await,
         Release::History(args) => Box::pin(history::run(desk, args)).await,
         Release::Clear(args) => clear::run(desk, args).await,

@@ -17,7 +17,7 @@ use crate::model::image::Digest;
 #[command(after_help = "\
 Examples:
   cleanslate release rollback master
-  cleanslate release rollback master --reason \"checkout fails\" --now
+  cleanslate release rollback master --reason \"checkout fails\" --now --only-changed
   cleanslate release rollback master --service web --to sha256:4f5a…")]
 pub(crate) struct Rollback {
     /// The channel
@@ -25,6 +25,9 @@ pub(crate) struct Rollback {
     /// To this one, of the image that has it
     #[arg(long, value_name = "DIGEST")]
     to: Option<Digest>,
+    /// With --now: rotates only the sites that took the bad one
+    #[arg(long, requires = "now")]
+    only_changed: bool,
     #[command(flatten)]
     asked: Asked,
 }
@@ -37,6 +40,7 @@ pub(super) async fn run(desk: &Desk, args: &Rollback) -> Outcome {
             services: words.services,
             reason: words.reason,
             now: words.now,
+            only_changed: args.only_changed,
             dry_run: words.dry_run,
             seen: words.seen,
         })

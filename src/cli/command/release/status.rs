@@ -10,7 +10,7 @@ use super::act::manifest;
 use super::history::cause;
 use crate::api::release::{ImageStanding, Standing, TagStanding};
 use crate::api::wire::Command;
-use crate::daemon::release::standing;
+use crate::daemon::release::{Remembered, standing};
 use crate::model::release::Running;
 
 /// Of every image: what its tags name, since when and by whom, and which sites run it
@@ -26,12 +26,11 @@ pub(super) async fn run(desk: &Desk, _: &Show) -> Outcome {
         return Ok(Exit::Done);
     };
     let adapters = desk.adapters(&loaded.fleet)?;
-    let (known, open) = match Memory::open(desk, &loaded)? {
-        Some(memory) => (memory.ledger()?, memory.open_act()?),
-        None => ((Vec::new(), Vec::new()), None),
+    let remembered = match Memory::open(desk, &loaded)? {
+        Some(memory) => memory.release()?,
+        None => Remembered::default(),
     };
-    let (moved, passed) = &known;
-    let told = standing(&adapters.registries, &loaded.fleet, (moved, passed), open);
+    let told = standing(&adapters.registries, &loaded.fleet, &remembered);
     let told = Box::pin(told).await.map_err(|refused| Failure {
         exit: Exit::from_code(refused.exit),
         said: Said::Problems(refused.problems),
@@ -49,6 +48,12 @@ fn show(desk: &Desk, standing: &Standing) {
         desk.output
             .say(&format!("{open} has not ended: its tags are on their way"));
     }
+    let now = desk.clock.now().wall;
+    for waits in &standing.scheduled {
+        let at = desk.when.ahead(waits.at, now);
+        desk.output
+            .say(&format!("{} of {} is done {at}", waits.what, waits.who));
+    }
     let rows = standing.images.iter();
     let rows = rows.flat_map(|image| image.tags.iter().map(|tag| row(desk, image, tag)));
     let headings = ["IMAGE", "CHANNEL", "NAMES", "SINCE", "BY", "SITES"];
@@ -58,6 +63,13 @@ fn show(desk: &Desk, standing: &Standing) {
 fn row(desk: &Desk, image: &ImageStanding, tag: &TagStanding) -> [String; 6] {
     let now = desk.clock.now().wall;
     let names = match (&tag.now, &tag.problem) {
+        (Some(told), _) if !tag.approved_by.is_empty() => {
+            format!(
+                "{}, approved by {}",
+                manifest(told),
+                tag.approved_by.join(", ")
+            )
+        }
         (Some(told), _) => manifest(told),
         (None, Some(problem)) => format!("unknown: {problem}"),
         (None, None) => "no such tag".to_owned(),
