@@ -77,6 +77,8 @@ fn the_shipped_example_names_every_key() {
         "address",
         "quiet",
         "timezone",
+        "pin",
+        "until",
     ];
     let words: BTreeSet<&str> = EXAMPLE_SITE.split_whitespace().collect();
     let missing: Vec<_> = keys.iter().filter(|key| !words.contains(**key)).collect();
@@ -224,6 +226,7 @@ channel   = "master"
 in_floor  = true
 quiet     = "22:30-02:00"
 timezone  = "Asia/Singapore"
+pin       = { web = "sha256:77b1c84bb88bb5b2bd4d8a0ef1c8ea3b1ea7cd4a2e8a1c8d4b1e7a9a1f0e6c55", dat = "sha256:77b1c84bb88bb5b2bd4d8a0ef1c8ea3b1ea7cd4a2e8a1c8d4b1e7a9a1f0e6c55", until = 2026-12-01 }
 env_file  = "fra.env"
 vars      = { REGION = "eu-central", DB_PASSWORD = { file = "fra-db.secret" } }
 [site.ams]
@@ -308,6 +311,13 @@ fn every_key_finds_its_place_in_the_fleet() {
         ("22:30-02:00", Some("Asia/Singapore"))
     );
     assert_eq!(fleet.sites[&name("nyc")].quiet, None);
+    let pin = fleet.sites[&name("fra")].pin.as_ref().unwrap();
+    let services: Vec<&str> = pin.services.keys().map(|it| it.as_str()).collect();
+    assert_eq!(
+        (services, pin.until.to_string().as_str()),
+        (vec!["dat", "web"], "2026-12-01")
+    );
+    assert_eq!(fleet.sites[&name("nyc")].pin, None);
     let nyc = &fleet.sites[&name("nyc")].hosts[0];
     assert_eq!(nyc.address, Some("198.51.100.14".parse().unwrap()));
     assert_eq!(nyc.channel.as_str(), "staging");

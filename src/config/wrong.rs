@@ -1100,6 +1100,214 @@ fn quiet_hours_are_hours_of_a_zone_that_there_is() {
 }
 
 #[test]
+fn a_pin_is_of_services_that_follow_a_tag_until_a_day() {
+    let shown = refused(&[
+        (
+            "[site.fra]",
+            "[site.fra]\npin = { web = \"sha256:12\", until = \"2026-12-01\" }",
+        ),
+        (
+            "[site.nyc]",
+            &format!("[site.nyc]\npin = {{ until = \"{}\" }}", pin(5)),
+        ),
+        (
+            "[site.sin]",
+            &format!("[site.sin]\npin = {{ web = \"{}\" }}", pin(5)),
+        ),
+    ]);
+    insta::assert_snapshot!(shown, @r#"
+    error: "sha256:12" is no digest: sha256: and 64 hex digits
+      --> site.toml:20:15
+       |
+    20 | pin = { web = "sha256:12", until = "2026-12-01" }
+       |               ^^^^^^^^^^^
+
+    error: [site.nyc.pin].until is its last day
+      --> site.toml:25:17
+       |
+    25 | pin = { until = "sha256:0505050505050505050505050505050505050505050505050505050505050505" }
+       |                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ a digest
+       |
+       = help: a service called "until" cannot be pinned: call it something else
+
+    error: [site.sin.pin] lacks "until"
+      --> site.toml:30:7
+       |
+    30 | pin = { web = "sha256:0505050505050505050505050505050505050505050505050505050505050505" }
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: add until = "2026-12-01", its last day: then it ends by itself
+    "#);
+    let shown = refused(&[
+        ("[site.fra]", "[site.fra]\npin = \"2026-12-01\""),
+        (
+            "[site.nyc]",
+            "[site.nyc]\npin = { until = 2026-12-01T03:00:00Z }",
+        ),
+        (
+            "[site.sin]",
+            "[site.sin]\npin = { web = 7, until = \"soon\" }",
+        ),
+    ]);
+    insta::assert_snapshot!(shown, @r#"
+    error: [site.fra].pin is a string
+      --> site.toml:20:7
+       |
+    20 | pin = "2026-12-01"
+       |       ^^^^^^^^^^^^ expected a table
+
+    error: [site.nyc.pin].until is a date or time without quotes
+      --> site.toml:25:17
+       |
+    25 | pin = { until = 2026-12-01T03:00:00Z }
+       |                 ^^^^^^^^^^^^^^^^^^^^ expected a date, like "2026-12-20"
+
+    error: [site.sin.pin].web is a whole number
+      --> site.toml:30:15
+       |
+    30 | pin = { web = 7, until = "soon" }
+       |               ^ expected a digest: sha256: and 64 hex digits
+
+    error: "soon" is no date
+      --> site.toml:30:26
+       |
+    30 | pin = { web = 7, until = "soon" }
+       |                          ^^^^^^ expected a date, like "2026-12-20"
+    "#);
+}
+
+#[test]
+fn a_pin_names_what_its_site_runs_and_what_runs_one_image_alike() {
+    let folder = Folder::new();
+    let compose = format!(
+        "services:\n  web: {{ image: 'app:${{CHANNEL}}' }}\n  worker: {{ image: 'app:${{CHANNEL}}' }}\n  \
+         db: {{ image: 'db@{}' }}\n",
+        pin(1)
+    );
+    folder.write("compose.yaml", &compose);
+    folder.write(
+        "more.yaml",
+        "services:\n  web: { image: 'front:${CHANNEL}' }\n  cache: { image: redis }\n",
+    );
+    let other = "[project.edge]\ncompose = \"compose.yaml\"\n[project.more]\ncompose = \"more.yaml\"\n\n[[probe]]";
+    let host = |name: &str, ip: &str, projects: &str| {
+        format!(
+            "[[site.{name}.host]]\nname = \"{name}1\"\nengine = \"tcp://{ip}:2375\"\nprojects = [{projects}]"
+        )
+    };
+    folder.change(&[
+        ("compose = \"compose.yaml\"", ""),
+        ("[[probe]]", other),
+        (
+            "hosts = [\"tcp://10.1.0.1:2375\"]",
+            &format!(
+                "pin = {{ wep = \"{0}\", cache = \"{0}\", db = \"{0}\", until = 2026-12-01 }}\n{1}",
+                pin(5),
+                host("fra", "10.1.0.1", "\"edge\"")
+            ),
+        ),
+        (
+            "hosts = [\"tcp://10.2.0.1:2375\"]",
+            &format!(
+                "pin = {{ web = \"{}\", until = 2026-12-01 }}\nhosts = [\"tcp://10.2.0.1:2375\"]",
+                pin(5)
+            ),
+        ),
+        (
+            "hosts = [\"tcp://10.3.0.1:2375\"]",
+            &format!(
+                "pin = {{ web = \"{}\", worker = \"{}\", until = 2026-12-01 }}\n{}",
+                pin(5),
+                pin(6),
+                host("sin", "10.3.0.1", "\"edge\"")
+            ),
+        ),
+    ]);
+    insta::assert_snapshot!(shown_by(&folder), @r#"
+    error: no service is called wep
+      --> site.toml:26:9
+       |
+    26 | pin = { wep = "sha256:0505050505050505050505050505050505050505050505050505050505050505", cache = "sha256:050505050505050505050505050...
+       |         ^^^
+       |
+       = help: did you mean "web"?
+
+    error: fra does not run cache
+      --> site.toml:26:90
+       |
+    26 | pin = { wep = "sha256:0505050505050505050505050505050505050505050505050505050505050505", cache = "sha256:050505050505050505050505050...
+       |                                                                                          ^^^^^
+       |
+       = help: fra runs db, web, worker
+
+    error: db follows no tag: docker.io/library/db@sha256:0101010101010101010101010101010101010101010101010101010101010101
+      --> site.toml:26:173
+       |
+    26 | ...050505050505050505050505050505050505050505050505050505050505", db = "sha256:05050505050505050505050505050505050505050505050505050...
+       |                                                                   ^^
+       |
+       = help: its Compose file names the digest: change it there
+
+    error: nyc runs several web: docker.io/library/app, docker.io/library/front
+      --> site.toml:34:9
+       |
+    34 | pin = { web = "sha256:0505050505050505050505050505050505050505050505050505050505050505", until = 2026-12-01 }
+       |         ^^^
+       |
+       = help: a digest is of one image: give the services names of their own
+
+    error: web, worker of nyc run one image, docker.io/library/app:master
+      --> site.toml:34:9
+       |
+    34 | pin = { web = "sha256:0505050505050505050505050505050505050505050505050505050505050505", until = 2026-12-01 }
+       |         ^^^
+       |
+       = help: pin both alike
+
+    error: web, worker of sin run one image, docker.io/library/app:master
+      --> site.toml:39:9
+       |
+    39 | pin = { web = "sha256:0505050505050505050505050505050505050505050505050505050505050505", worker = "sha256:06060606060606060606060606...
+       |         ^^^
+       |
+       = help: pin both alike
+    "#);
+    let folder = Folder::new();
+    folder.write("compose.yaml", &compose);
+    folder.change(&[
+        ("[site.fra]", "[site.fra]\npin = { until = 2026-12-01 }"),
+        (
+            "[site.nyc]",
+            &format!(
+                "[site.nyc]\npin = {{ worker = \"{}\", until = 2026-12-01 }}",
+                pin(5)
+            ),
+        ),
+    ]);
+    insta::assert_snapshot!(shown_by(&folder), @r#"
+    error: the pin of fra is empty
+      --> site.toml:20:7
+       |
+    20 | pin = { until = 2026-12-01 }
+       |       ^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: name a service and its digest, or take the pin out
+
+    error: web, worker of nyc run one image, docker.io/library/app:master
+      --> site.toml:25:9
+       |
+    25 | pin = { worker = "sha256:0505050505050505050505050505050505050505050505050505050505050505", until = 2026-12-01 }
+       |         ^^^^^^
+       |
+       = help: pin both alike
+    "#);
+}
+
+fn pin(n: u8) -> String {
+    format!("sha256:{}", format!("{n:02x}").repeat(32))
+}
+
+#[test]
 fn traces_go_to_a_url_without_a_secret() {
     for (url, said) in [
         ("127.0.0.1:4318", "[traces].otlp is no URL"),

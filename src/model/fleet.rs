@@ -12,6 +12,7 @@ use super::hours::QuietHours;
 use super::id::{Channel, FleetName, HostName, ProjectName, SiteName};
 use super::image::{ImageRef, Pins};
 use super::notice::Severity;
+use super::pin::SitePin;
 use super::playbook::Playbook;
 use super::release::Terms;
 use super::rrset::{Family, RecordName, RrKey};
@@ -198,6 +199,8 @@ pub struct Site {
     pub in_floor: bool,
     /// When its visits begin; `None`: at any hour.
     pub quiet: Option<QuietHours>,
+    /// What it runs instead of what tags name, for a while.
+    pub pin: Option<SitePin>,
     /// What DNS carries for it where a record says nothing else.
     pub addresses: BTreeSet<IpAddr>,
     pub hosts: Vec<Host>,

@@ -109,6 +109,15 @@ impl ImageRef {
         format!("{}/{}", self.registry, self.repository)
     }
 
+    /// The same image, named by its digest.
+    #[must_use]
+    pub fn by_digest(&self, digest: &Digest) -> ImageRef {
+        ImageRef {
+            version: ImageVersion::Digest(digest.clone()),
+            ..self.clone()
+        }
+    }
+
     /// `REGISTRY/REPOSITORY@DIGEST`.
     pub fn pinned(&self, digest: &Digest) -> String {
         format!("{}/{}@{digest}", self.registry, self.repository)

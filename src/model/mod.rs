@@ -11,6 +11,7 @@ pub mod image;
 pub mod inventory;
 pub mod marker;
 pub mod notice;
+pub mod pin;
 pub mod playbook;
 pub mod release;
 pub mod rrset;

@@ -481,6 +481,7 @@ fn fleet(records: &[(&str, &[&str])], probes: Vec<Probe>) -> Fleet {
                 channel: "master".parse().unwrap(),
                 in_floor: true,
                 quiet: None,
+                pin: None,
                 addresses: all,
                 hosts: Vec::new(),
             },

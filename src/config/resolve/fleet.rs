@@ -10,7 +10,7 @@ use super::super::site::hook::HookTable;
 use super::super::site::notify::NotifyTable;
 use super::super::site::probe::ProbeTable;
 use super::hosts::Hosts;
-use super::{ports, records, rules};
+use super::{pins, ports, records, rules};
 use crate::model::fleet::{Dns, Fleet, Notify, OnPush, Probe};
 use crate::model::hook::Hook;
 use crate::model::id::{Channel, SiteName};
@@ -54,6 +54,7 @@ pub(crate) fn resolve(
     }
     if !reading.findings.has_errors() && !elsewhere.iter().any(Diagnostic::is_error) {
         ports::check(&fleet, elsewhere);
+        pins::check(&fleet, file, &mut reading.findings);
         rules::check_health(&fleet, file, &mut reading.findings);
     }
     Some(fleet)

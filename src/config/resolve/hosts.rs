@@ -9,6 +9,7 @@ use super::super::reading::{Reading, quoted};
 use super::super::site::SiteFile;
 use super::super::site::env_file::read_env_file;
 use super::super::site::fleet::ComposeFile;
+use super::super::site::pin::PinTable;
 use super::super::site::project::{ProjectTable, start_order};
 use super::super::site::sites::{HostTable, SiteTable};
 use super::super::site::vars::{Values, plain, values_of};
@@ -79,6 +80,7 @@ impl<'f> Hosts<'f> {
             name: name.clone(),
             in_floor: table.in_floor,
             quiet: table.quiet.clone(),
+            pin: table.pin.as_ref().map(PinTable::resolve),
             addresses: table
                 .addresses
                 .iter()

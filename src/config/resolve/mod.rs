@@ -3,6 +3,7 @@
 mod fleet;
 mod hosts;
 pub(crate) mod names;
+mod pins;
 mod ports;
 mod records;
 mod rules;

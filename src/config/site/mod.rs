@@ -10,6 +10,7 @@ mod freeze;
 pub(crate) mod hook;
 mod keyfile;
 pub(crate) mod notify;
+pub(crate) mod pin;
 pub(crate) mod probe;
 pub(crate) mod project;
 mod quiet;

@@ -7,6 +7,7 @@ use serde_spanned::Spanned;
 use super::super::diagnostic::Findings;
 use super::super::table::{FromToml, Table, Value};
 use super::engine_address::host_part;
+use super::pin::PinTable;
 use super::quiet::read_quiet;
 use super::vars::Vars;
 use crate::model::fleet::EngineAddress;
@@ -20,6 +21,7 @@ pub(crate) struct SiteTable {
     pub(crate) channel: Option<Spanned<Channel>>,
     pub(crate) in_floor: bool,
     pub(crate) quiet: Option<QuietHours>,
+    pub(crate) pin: Option<PinTable>,
     pub(crate) env_file: Option<Spanned<String>>,
     pub(crate) vars: Vars,
     pub(crate) hosts: Vec<HostTable>,
@@ -44,6 +46,7 @@ impl<'a> FromToml<'a> for SiteTable {
         let channel = table.optional("channel", findings);
         let in_floor = table.optional("in_floor", findings).unwrap_or(true);
         let quiet = read_quiet(&mut table, findings);
+        let pin = table.optional("pin", findings);
         let env_file = table.optional("env_file", findings);
         let vars = table.optional("vars", findings).unwrap_or_default();
         let hosts = read_hosts(&mut table, findings);
@@ -55,6 +58,7 @@ impl<'a> FromToml<'a> for SiteTable {
             channel,
             in_floor,
             quiet,
+            pin,
             env_file,
             vars,
             hosts: hosts?,

@@ -6,4 +6,4 @@ mod zone;
 
 pub(crate) use reader::{Table, parse};
 pub(crate) use units::show;
-pub(crate) use value::{Bytes, FromToml, Named, Share, Value};
+pub(crate) use value::{Bytes, FromToml, Named, Share, Value, parse_name};

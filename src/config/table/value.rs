@@ -12,6 +12,7 @@ use super::super::diagnostic::{Diagnostic, Findings};
 use super::reader::Table;
 use super::units::{parse_bytes, parse_duration, parse_share};
 use crate::model::id::{Channel, FleetName, HookName, HostName, ProjectName, SiteName};
+use crate::model::image::Digest;
 use crate::model::rrset::RecordName;
 
 /// A value with its place and its full name, `[dns].server`.
@@ -257,8 +258,15 @@ impl<'a> FromToml<'a> for IpAddr {
     }
 }
 
+/// Quoted or not: TOML has dates of its own.
 impl<'a> FromToml<'a> for jiff::civil::Date {
     fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<jiff::civil::Date> {
+        if let DeValue::Datetime(written) = value.toml
+            && written.time.is_none()
+            && let Ok(date) = written.to_string().parse()
+        {
+            return Some(date);
+        }
         let parse = |text: &str| text.parse().map_err(|_| "is no date".to_owned());
         value.notation("a date, like \"2026-12-20\"", parse, findings)
     }
@@ -290,9 +298,10 @@ from_name! {
     ProjectName: "a project's name",
     Channel: "a channel: an image tag",
     RecordName: "a domain name, like \"www.example.com.\"",
+    Digest: "a digest: sha256: and 64 hex digits",
 }
 
-fn parse_name<T>(text: &str, span: Range<usize>, findings: &mut Findings) -> Option<T>
+pub(crate) fn parse_name<T>(text: &str, span: Range<usize>, findings: &mut Findings) -> Option<T>
 where
     T: FromStr<Err: Display>,
 {

@@ -34,6 +34,7 @@ pub(crate) fn fleet_of(names: &[&str], hosts: u8) -> Fleet {
             channel: "master".parse().expect("a name"),
             in_floor: true,
             quiet: None,
+            pin: None,
             addresses: of_site,
             hosts: (1..=hosts).map(host).collect(),
         };
