@@ -46,6 +46,9 @@ pub enum Public {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         windows: BTreeMap<SiteName, Window>,
         digests: BTreeMap<Channel, BTreeMap<ImageRef, Digest>>,
+        /// What sites are visited with instead, that are pinned.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        pinned: BTreeMap<SiteName, BTreeMap<ImageRef, Digest>>,
         /// Images of which some site last passed on another digest, or on none yet.
         changed: BTreeSet<ImageRef>,
         actor: String,

@@ -66,7 +66,7 @@ impl Storyteller {
 
     fn pin(&mut self, fleet: &Fleet, plan: &Plan) {
         for site in plan.sites() {
-            self.pin_site(fleet, site, &plan.pins);
+            self.pin_site(fleet, site, plan.pins_for(site));
         }
     }
 
@@ -99,6 +99,7 @@ mod tests {
     use super::*;
     use crate::coordinator::plan::{Mode, Options};
     use crate::coordinator::tests::world::{World, digest, fleet, night, playbook, site};
+    use crate::model::pin::SitePin;
     use crate::model::playbook::FailureThen;
     use crate::sim::world::BadImage;
 
@@ -132,6 +133,37 @@ mod tests {
         let told: Vec<String> = events.collect();
         let at = told.iter().position(|name| name == "rolling_back");
         insta::assert_snapshot!(told[at.unwrap()..].join(" "), @"rolling_back recreated verified restored soaked rolled_back rotation_halted");
+    }
+
+    #[test]
+    fn a_pinned_site_is_told_on_its_own_digest() {
+        let mut apart = fleet();
+        apart.sites.get_mut(&site("fra")).unwrap().pin = Some(SitePin {
+            services: [("web".parse().unwrap(), digest(9))].into(),
+            until: "2027-12-31".parse().unwrap(),
+        });
+        let mut world = World::of(apart, playbook());
+        let mut machine = night(&mut world);
+        world.run(&mut machine);
+        // The next night changes nothing, neither here nor there.
+        let plan = world.plan(Mode::Rotate, None, Options::default());
+        world.begin(&mut machine, plan);
+        world.run(&mut machine);
+        let mut teller = Storyteller::default();
+        let mut machine = world.coordinator();
+        for (event, at) in world.journal.clone() {
+            let before = machine.state().clone();
+            machine.replay([(event.clone(), at)]);
+            teller.tell(&world.fleet, &event, &before, machine.state(), at.wall);
+        }
+        let pinned = |name| &teller.story().pinned[&site(name)]["edge/web"];
+        assert_eq!(*pinned("fra"), BTreeSet::from([digest(9)]));
+        assert_eq!(*pinned("nyc"), BTreeSet::from([digest(2)]));
+        let planned = serde_json::to_value(&teller.story().lines[0]).unwrap();
+        let image = "registry.test:5000/web:master";
+        assert_eq!(planned["digests"]["master"][image], digest(2).as_str());
+        assert_eq!(planned["pinned"]["fra"][image], digest(9).as_str());
+        assert_eq!(planned["changed"], serde_json::json!([]));
     }
 
     #[test]

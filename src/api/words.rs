@@ -28,13 +28,15 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
             sites,
             digests,
             changed,
+            pinned,
             windows,
             actor,
             reason,
             in_freeze,
             ..
         } => {
-            let images: BTreeMap<&ImageRef, &Digest> = digests.values().flatten().collect();
+            let images = digests.values().chain(pinned.values()).flatten();
+            let images: BTreeMap<&ImageRef, &Digest> = images.collect();
             let sites: Vec<&str> = sites.iter().map(|site| site.as_str()).collect();
             let mut text = format!("{} planned", name_of(&line.rotation));
             if !sites.is_empty() {
@@ -46,6 +48,9 @@ pub(crate) fn words(line: &Line, when: &When, now: Timestamp) -> String {
                     changed.len(),
                     images.len()
                 );
+            }
+            for site in pinned.keys() {
+                text = format!("{text}; {site} is pinned");
             }
             for (site, window) in windows.iter().filter(|(_, window)| window.opens > line.at) {
                 let opens = when.at(window.opens, now);

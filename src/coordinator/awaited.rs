@@ -105,7 +105,7 @@ impl<'a> Awaited<'a> {
                 let declared = ctx.fleet.sites.get(site).and_then(|site| site.host(host));
                 let images = declared.map(Host::images).unwrap_or_default();
                 let pinned = images.into_iter().filter_map(|image| {
-                    let digest = rotation.plan.pins.get(&image)?.clone();
+                    let digest = rotation.plan.pins_for(site).get(&image)?.clone();
                     Some((image, digest))
                 });
                 Request::Engine {

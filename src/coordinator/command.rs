@@ -77,7 +77,10 @@ pub(super) fn accept(state: &State, command: &Command) -> Result<Vec<Event>, Rej
 
 /// A plan may have been made before its digests were barred.
 fn unbarred(state: &State, plan: &Plan) -> Result<(), Rejection> {
-    match safety::barred(&plan.pins, &state.barred).into_iter().next() {
+    match safety::barred((&plan.pins, &plan.site_pins), &state.barred)
+        .into_iter()
+        .next()
+    {
         None => Ok(()),
         Some(problem) => Err(Rejection { problem }),
     }

@@ -45,7 +45,7 @@ pub async fn examine(adapters: &Adapters, clock: Clock) -> Vec<Check> {
         join(
             Box::pin(of_engines(clock, adapters)),
             join(
-                Box::pin(of_registries(fleet, adapters)),
+                Box::pin(of_registries(clock, adapters)),
                 Box::pin(of_probes(fleet, adapters)),
             ),
         ),
@@ -243,8 +243,11 @@ async fn of_engines(clock: Clock, adapters: &Adapters) -> Vec<Check> {
     join_all(asked).await.concat()
 }
 
-async fn of_registries(fleet: &Fleet, adapters: &Adapters) -> Vec<Check> {
-    let images = fleet.images();
+async fn of_registries(clock: Clock, adapters: &Adapters) -> Vec<Check> {
+    let now = clock.now().wall;
+    let sites = adapters.fleet().sites.values();
+    let images = sites.flat_map(|site| site.asked(now).into_values());
+    let images: BTreeSet<ImageRef> = images.collect();
     let hosts: BTreeSet<&str> = images.iter().map(|image| image.registry.as_str()).collect();
     let pings = hosts.into_iter().map(|host| async move {
         let asked = format!("registry {host}");

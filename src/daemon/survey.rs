@@ -48,6 +48,8 @@ pub struct Observations {
     pub zone: Result<ZoneView, Problem>,
     pub inventories: BTreeMap<(SiteName, HostName), Result<Inventory, Problem>>,
     pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
+    /// Where they come from.
+    pub source: ImageSource,
     /// The digests that failed before, as the store remembers them.
     pub barred: Arc<BTreeMap<Digest, Barred>>,
     pub feet: Feet,
@@ -72,6 +74,10 @@ impl Observations {
             at,
             marker: marker.cloned(),
             digests: self.digests.clone(),
+            from_hosts: match self.source {
+                ImageSource::Registry => false,
+                ImageSource::Running | ImageSource::LastGood => true,
+            },
             barred: Arc::clone(&self.barred),
             highest_epoch: epochs.max().unwrap_or(Epoch(0)),
             feet: self.feet.clone(),
@@ -109,7 +115,10 @@ pub async fn observe(
     let images = images(fleet, sites);
     let resolved = async {
         match source {
-            ImageSource::Registry => adapters.registries.resolve(&images).await,
+            ImageSource::Registry => {
+                let asked = images.union(&pinned(fleet, sites)).cloned().collect();
+                adapters.registries.resolve(&asked).await
+            }
             ImageSource::Running | ImageSource::LastGood => BTreeMap::new(),
         }
     };
@@ -141,6 +150,7 @@ pub async fn observe(
         },
         inventories,
         digests,
+        source,
         barred: Arc::clone(&state.barred),
         silent: silent(fleet, answers),
     }
@@ -162,6 +172,14 @@ fn images(fleet: &Fleet, sites: &BTreeSet<SiteName>) -> BTreeSet<ImageRef> {
         .filter_map(|site| fleet.sites.get(site))
         .flat_map(|site| &site.hosts);
     hosts.flat_map(crate::model::fleet::Host::images).collect()
+}
+
+/// What these sites are pinned to, today or not: when a plan begins is not known here.
+fn pinned(fleet: &Fleet, sites: &BTreeSet<SiteName>) -> BTreeSet<ImageRef> {
+    let sites = sites.iter().filter_map(|site| fleet.sites.get(site));
+    let pins = sites.flat_map(crate::model::fleet::Site::declared_pins);
+    pins.map(|(image, digest)| image.by_digest(&digest))
+        .collect()
 }
 
 /// The digests that the containers of these sites were made from.

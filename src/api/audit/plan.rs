@@ -16,6 +16,9 @@ pub struct Planned {
     /// Sites of one wave are visited together.
     pub waves: Vec<Vec<SiteName>>,
     pub digests: BTreeMap<ImageRef, Digest>,
+    /// What sites are visited with instead, that are pinned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<SiteName, BTreeMap<ImageRef, Digest>>,
     pub reason: Option<String>,
     /// Rules and parts that were set aside by a person's word: `below_floor`, `unverified`,
     /// `take_over`, `kept`, `restore`, `without nyc2`, `without_ns 10.0.2.53:53`.
@@ -30,6 +33,7 @@ impl From<&Plan> for Planned {
             playbook: plan.playbook.clone(),
             waves: plan.waves.clone(),
             digests: plan.pins.clone(),
+            pinned: plan.pinned(),
             reason: plan.reason.clone(),
             overrides: overrides(&plan.mode, &plan.options),
         }

@@ -330,9 +330,14 @@ fn planned(plan: &Planned) -> String {
         said => format!("; overrides: {said}"),
     };
     let images = counted(plan.digests.len() as u64, "image");
+    let pinned = plan.pinned.iter().map(|(site, own)| {
+        let own: Vec<&str> = own.values().map(Digest::short).collect();
+        format!("; {site} pinned to {}", own.join(", "))
+    });
+    let pinned: String = pinned.collect();
     let (mode, playbook) = (plain(&plan.mode), &plan.playbook);
     let reason = because(plan.reason.as_deref());
-    format!("{mode} by {playbook}: {waves}; {images} pinned{overrides}{reason}")
+    format!("{mode} by {playbook}: {waves}; {images} pinned{pinned}{overrides}{reason}")
 }
 
 fn reloaded(files: &BTreeMap<String, Changed<Option<String>>>) -> String {

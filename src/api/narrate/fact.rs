@@ -242,7 +242,7 @@ fn planned(fleet: &Fleet, plan: &Plan, before: &State) -> Public {
     let mut changed = BTreeSet::new();
     for site in plan.sites().filter_map(|name| fleet.sites.get(name)) {
         for image in site.hosts.iter().flat_map(|host| host.images()) {
-            let pinned = plan.pins.get(&image);
+            let pinned = plan.pins_for(&site.name).get(&image);
             if pinned.is_some() && last(&site.name, &image) != pinned {
                 changed.insert(image);
             }
@@ -254,6 +254,7 @@ fn planned(fleet: &Fleet, plan: &Plan, before: &State) -> Public {
         waves: plan.waves.clone(),
         windows: plan.windows.iter().map(window).collect(),
         digests: plan.digests_by_channel(fleet),
+        pinned: plan.pinned(),
         changed,
         actor: plan.actor.clone(),
         reason: plan.reason.clone(),

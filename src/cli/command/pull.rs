@@ -8,6 +8,7 @@ use super::super::failure::{Failure, Outcome, Said};
 use crate::api::words::counted;
 use crate::coordinator::effect::EngineRequest;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
+use crate::model::fleet::Host;
 use crate::model::id::SiteName;
 use crate::model::image::Pins;
 
@@ -30,8 +31,14 @@ pub(crate) async fn run(desk: &Desk, args: &Pull) -> Outcome {
     let adapters = desk.adapters(fleet)?;
     let is_asked = |site: &SiteName| args.site.is_empty() || args.site.contains(site);
     let mut problems: Vec<Problem> = Vec::new();
+    let now = desk.clock.now().wall;
+    let asked = fleet
+        .sites
+        .values()
+        .flat_map(|site| site.asked(now).into_values());
+    let asked = asked.collect();
     let mut pins = Pins::new();
-    for (image, digest) in adapters.registries.resolve(&fleet.images()).await {
+    for (image, digest) in adapters.registries.resolve(&asked).await {
         match digest {
             Ok(digest) => drop(pins.insert(image, digest)),
             Err(problem) => problems.push(problem),
@@ -39,14 +46,12 @@ pub(crate) async fn run(desk: &Desk, args: &Pull) -> Outcome {
     }
     let pulls = adapters.engines().filter(|(site, ..)| is_asked(site));
     let pulls = pulls.map(|(site, host, engine)| {
-        let declared = fleet.sites.get(site).and_then(|site| site.host(host));
-        let images = declared.map(|host| host.images()).unwrap_or_default();
+        let declared = fleet.sites.get(site);
+        let asked = declared.map(|site| site.asked(now)).unwrap_or_default();
+        let images = declared.and_then(|site| site.host(host)).map(Host::images);
+        let images = images.unwrap_or_default().into_iter();
         let pins: Pins = images
-            .into_iter()
-            .filter_map(|image| {
-                pins.get(&image)
-                    .map(|digest| (image.clone(), digest.clone()))
-            })
+            .filter_map(|image| Some((image.clone(), pins.get(asked.get(&image)?)?.clone())))
             .collect();
         async move {
             let count = pins.len() as u64;

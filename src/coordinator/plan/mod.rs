@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use deadline::Deadline;
+use pins::Settled;
 pub use timing::Timing;
 pub use windows::{Course, Outline, outline};
 
@@ -37,7 +38,12 @@ pub struct Plan {
     /// In which window the visit of a site begins; those without quiet hours are not in here.
     #[serde(default)]
     pub windows: BTreeMap<SiteName, Window>,
+    /// What tags named when it was planned.
     pub pins: Pins,
+    /// Of sites with a pin of their own: all digests that they are visited with. Every other site
+    /// goes by `pins`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub site_pins: BTreeMap<SiteName, Pins>,
     /// The highest epoch label seen on any engine of the fleet.
     pub highest_epoch: Epoch,
     pub options: Options,
@@ -128,7 +134,10 @@ pub struct Survey {
     /// When it was seen, or what is planned is to begin.
     pub at: Timestamp,
     pub marker: Option<Marker>,
+    /// Of images by their tags, and by the digests that sites are pinned to.
     pub digests: BTreeMap<ImageRef, Result<Digest, Problem>>,
+    /// The digests are those that the sites' own hosts have, on a person's word: no pin is asked for.
+    pub from_hosts: bool,
     /// The digests that failed before.
     pub barred: Arc<BTreeMap<Digest, Barred>>,
     pub highest_epoch: Epoch,
@@ -177,8 +186,9 @@ pub fn plan(
     let windows = windows::kept(fleet, playbook, &wish, &sites, survey.at);
     let recreated = sites::recreated(&sites, playbook, &wish.mode, survey);
     let fleet = &wish.options.kept.treat(fleet.clone(), &sites);
-    let pins = pins::pins(fleet, &recreated, &wish, survey, &mut reasons);
-    reasons.extend(barred(&pins, &survey.barred));
+    let Settled { pins, site_pins } =
+        pins::settle(fleet, &sites, &recreated, &wish, survey, &mut reasons);
+    reasons.extend(barred((&pins, &site_pins), &survey.barred));
     let strays = playbook.recreate.strays;
     for site in &recreated {
         for reason in own_feet(fleet, site, &survey.feet, strays) {
@@ -206,6 +216,7 @@ pub fn plan(
         waves: sites::waves(sites, &windows, playbook, survey),
         windows,
         pins,
+        site_pins,
         highest_epoch: survey.highest_epoch,
         options: wish.options,
         actor: wish.actor,
@@ -256,12 +267,31 @@ impl Plan {
         self.waves.iter().flatten()
     }
 
-    /// The pinned digests of what a site runs.
-    pub fn pins_of(&self, fleet: &Fleet, site: &SiteName) -> Pins {
-        fleet.pins_of(site, &self.pins)
+    /// The digests that a site is visited with.
+    pub fn pins_for(&self, site: &SiteName) -> &Pins {
+        self.site_pins.get(site).unwrap_or(&self.pins)
     }
 
-    /// The pinned digest of each image, by the channel of the sites that run it.
+    /// The same, of what it runs only.
+    pub fn pins_of(&self, fleet: &Fleet, site: &SiteName) -> Pins {
+        fleet.pins_of(site, self.pins_for(site))
+    }
+
+    /// Of the sites with a pin of their own: the digests that are not those of tags.
+    pub fn pinned(&self) -> BTreeMap<SiteName, Pins> {
+        let is_own =
+            |(image, digest): &(&ImageRef, &Digest)| self.pins.get(*image) != Some(*digest);
+        let of_site = |(site, pins): (&SiteName, &Pins)| {
+            let own = pins.iter().filter(is_own);
+            let own: Pins = own
+                .map(|(image, digest)| (image.clone(), digest.clone()))
+                .collect();
+            (!own.is_empty()).then(|| (site.clone(), own))
+        };
+        self.site_pins.iter().filter_map(of_site).collect()
+    }
+
+    /// What the tag of each image named, by the channel of the sites that run it.
     pub fn digests_by_channel(&self, fleet: &Fleet) -> BTreeMap<Channel, Pins> {
         let mut by_channel: BTreeMap<Channel, Pins> = BTreeMap::new();
         let sites = self.sites().filter_map(|name| fleet.sites.get(name));

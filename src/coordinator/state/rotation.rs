@@ -106,7 +106,7 @@ impl Rotation {
     pub fn pins_for(&self, site: &SiteName) -> &Pins {
         let plan = self.plan_of(site);
         let visit = self.visits.get(site);
-        visit.map_or(&plan.pins, |visit| visit.pins(plan))
+        visit.map_or(plan.pins_for(site), |visit| visit.pins(plan))
     }
 
     /// The sites of the wave in hand whose visits have not begun.

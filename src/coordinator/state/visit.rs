@@ -117,7 +117,7 @@ impl Visit {
     pub fn pins<'a>(&'a self, plan: &'a Plan) -> &'a Pins {
         let rollback = self.rollback.as_ref();
         let rollback = rollback.filter(|_| Guard::RollbackIsGoneBy.stands());
-        rollback.map_or(&plan.pins, |rollback| &rollback.pins)
+        rollback.map_or(plan.pins_for(&self.site), |rollback| &rollback.pins)
     }
 
     /// Whether a verified site is left out of DNS: it was found out, and nobody asked.

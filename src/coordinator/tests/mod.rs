@@ -9,6 +9,7 @@ mod hooks;
 mod inherited;
 mod kept;
 mod marker;
+mod pinned;
 mod recreating;
 mod returning;
 mod rolling_back;

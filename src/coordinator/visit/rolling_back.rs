@@ -24,7 +24,7 @@ impl Story<'_> {
             Pins::new()
         };
         let problem = Problem {
-            cure: cure(&problem.cure, &barred),
+            cure: self.cure(&problem.cure, &barred),
             ..problem.clone()
         };
         let halted = self.halted(&problem);
@@ -117,6 +117,25 @@ impl Story<'_> {
         self.visit.rollback.is_some() && self.rotation.aborted_by.is_none()
     }
 
+    fn cure(&self, cure: &str, barred: &Pins) -> String {
+        let clear = |digest| format!("`cleanslate release clear {digest} --reason TEXT`");
+        let mut clears: Vec<String> = barred.values().map(clear).collect();
+        clears.dedup();
+        if clears.is_empty() {
+            return cure.to_owned();
+        }
+        let pinned = self.plan().pinned().remove(&self.visit.site);
+        let is_pinned = |pinned: &Pins| barred.keys().all(|image| pinned.contains_key(image));
+        let way = match pinned.as_ref().is_some_and(is_pinned) {
+            true => format!("pin {} to", self.visit.site),
+            false => "move the tag to".to_owned(),
+        };
+        format!(
+            "{cure}; then {way} an image that works, or where it was not the image: {}",
+            clears.join(", ")
+        )
+    }
+
     /// Whether containers of these images were started in the attempt that failed.
     fn was_started(&self) -> bool {
         matches!(
@@ -127,19 +146,6 @@ impl Story<'_> {
                 | Stage::OutAgain { .. }
         )
     }
-}
-
-fn cure(cure: &str, barred: &Pins) -> String {
-    let clear = |digest| format!("`cleanslate release clear {digest} --reason TEXT`");
-    let mut clears: Vec<String> = barred.values().map(clear).collect();
-    clears.dedup();
-    if clears.is_empty() {
-        return cure.to_owned();
-    }
-    format!(
-        "{cure}; then move the tag to an image that works, or where it was not the image: {}",
-        clears.join(", ")
-    )
 }
 
 impl Visit {

@@ -93,6 +93,7 @@ async fn a_run_that_is_refused_after_it_was_planned_is_told_by_its_name() {
         waves: Vec::new(),
         windows: BTreeMap::new(),
         pins: BTreeMap::new(),
+        site_pins: BTreeMap::new(),
         highest_epoch: Epoch(0),
         options: Options::default(),
         actor: "schedule".to_owned(),

@@ -375,7 +375,7 @@ fn on_its_digests(world: &World, decided: &Decided<'_>) -> Option<String> {
     }
     let plan = state.running()?.plan_of(site);
     let rollback = visit.rollback.as_ref();
-    let pins = rollback.map_or(&plan.pins, |rollback| &rollback.pins);
+    let pins = rollback.map_or(plan.pins_for(site), |rollback| &rollback.pins);
     let declared = world.fleet.sites.get(site)?;
     declared.hosts.iter().find_map(|host| {
         if visit.hosts.get(&host.name)? == &HostWork::None {
@@ -427,7 +427,8 @@ fn barred_is_not_planned(_: &World, decided: &Decided<'_>) -> Option<String> {
         let (Event::Planned { plan } | Event::RebuildQueued { plan }) = event else {
             return None;
         };
-        let mut digests = plan.pins.values();
+        let own = plan.site_pins.values();
+        let mut digests = own.chain([&plan.pins]).flat_map(|pins| pins.values());
         let digest = digests.find(|digest| state.barred.contains_key(*digest))?;
         Some(format!("{} is planned with {}", plan.id, digest.short()))
     })

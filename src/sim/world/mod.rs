@@ -30,7 +30,7 @@ use crate::coordinator::machine::{Coordinator, Rejection};
 use crate::coordinator::outcome::{HookAnswer, Outcome, ProbeOutcome, Problem, TrafficOutcome};
 use crate::coordinator::plan::Survey;
 use crate::coordinator::state::State;
-use crate::model::fleet::Fleet;
+use crate::model::fleet::{Fleet, Site};
 use crate::model::id::{Epoch, HostName, SiteName};
 use crate::model::image::Digest;
 use crate::model::inventory::Container;
@@ -195,10 +195,15 @@ impl World {
     pub(crate) fn survey(&self) -> Survey {
         let images = self.fleet.images().into_iter();
         let tag = digest(self.tag);
+        let pins = self.fleet.sites.values().flat_map(Site::declared_pins);
+        let pins = pins.map(|(image, digest)| (image.by_digest(&digest), Ok(digest)));
         Survey {
             at: self.time().wall,
             marker: self.marker(),
-            digests: images.map(|image| (image, Ok(tag.clone()))).collect(),
+            digests: images
+                .map(|image| (image, Ok(tag.clone())))
+                .chain(pins)
+                .collect(),
             highest_epoch: self.highest_label(),
             ..Survey::default()
         }
