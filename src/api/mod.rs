@@ -8,6 +8,7 @@ pub mod http;
 pub mod metrics;
 pub mod narrate;
 pub(crate) mod page;
+pub mod pinned;
 pub mod public;
 pub mod release;
 pub mod report;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::pinned::Pinned;
 use crate::model::id::{Channel, PlaybookName, RotationId, ServiceName, SiteName};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::release::{Left, Moved, Running};
@@ -79,6 +80,9 @@ pub struct Take {
     /// Of the next run of a schedule that visits it; `None`: none does.
     pub playbook: Option<PlaybookName>,
     pub at: Option<Timestamp>,
+    /// What it runs then instead of what moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
 }
 
 /// Tags were moved, all of them.
@@ -152,11 +156,14 @@ pub struct TagStanding {
     pub problem: Option<String>,
     /// How it came there, where the ledger knows it.
     pub moved: Option<Moved>,
-    /// The sites that run it, and what they passed with.
+    /// The sites that take it, and what they passed with.
     pub sites: Vec<Running>,
     /// Who said that what it names is good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
+    /// Those that run the image, and are pinned to something else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<SiteName, Pinned>,
 }
 
 /// What is told of a tag that could not be taken back, in one line.

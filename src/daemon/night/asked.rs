@@ -190,7 +190,8 @@ impl Night<'_> {
             }
             Wanted::ReleaseStatus {} => {
                 let fleet = &self.config.fleet;
-                release::answer_standing(self.store, fleet, &self.adapters, answer)?;
+                let now = self.clock.now().wall;
+                release::answer_standing(self.store, (fleet, &self.adapters), now, answer)?;
                 None
             }
             other @ (Wanted::Rotate { .. }

@@ -177,14 +177,14 @@ impl Releases {
         if let Some(refused) = self.may_not(&wanted) {
             return Ok(Some(said(waiting, &refused)));
         }
-        let known = Known::of(place.store, place.barred)?;
+        let known = Known::of(place.store, place.barred, place.now.wall)?;
         let (adapters, notes) = (Arc::clone(place.adapters), self.notes.clone());
         let now = place.now.wall;
         let ahead = Ahead::of(place.loaded, &wanted.tag, now);
         // What was read anew holds here: a rotation that runs has a fleet of its own.
         let fleet = place.loaded.fleet.clone();
         tokio::spawn(async move {
-            let prepared = prepare(&adapters, &fleet, &wanted, &known, (ahead, now));
+            let prepared = prepare(&adapters, &fleet, &wanted, &known, ahead);
             let prepared = Box::pin(prepared).await;
             if wanted.dry_run {
                 drop(waiting.answer.send(shown(prepared)));

@@ -56,11 +56,11 @@ impl InPlace<'_> {
             };
             return Ok(Err(Refused::by("serve", vec![nobody])));
         }
-        let known = Known::of(&session.store, &session.state().barred)?;
         let now = session.clock().now().wall;
+        let known = Known::of(&session.store, &session.state().barred, now)?;
         let ahead = Ahead::of(&session.config, &wanted.tag, now);
         let (adapters, fleet) = (&session.adapters, &session.config.fleet);
-        let prepared = prepare(adapters, fleet, wanted, &known, (ahead, now));
+        let prepared = prepare(adapters, fleet, wanted, &known, ahead);
         Ok(Box::pin(prepared).await)
     }
 

@@ -12,11 +12,11 @@ use crate::coordinator::effect::{EngineRequest, ProbeManner};
 use crate::coordinator::outcome::{EngineOutcome, ProbeOutcome};
 use crate::daemon::adapters::Adapters;
 use crate::engine::{Engine, Packets};
-use crate::model::fleet::Fleet;
+use crate::model::fleet::{Fleet, Site};
 use crate::model::id::SiteName;
 use crate::model::image::{Digest, ImageRef};
 use crate::model::inventory::{Container, ContainerState};
-use crate::model::release::Passed;
+use crate::model::release::{Move, Passed};
 
 /// Nobody who promotes waits longer for one host.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -54,37 +54,32 @@ pub(super) async fn in_service(
         .collect()
 }
 
-/// The sites of which some container is of none of these digests, or of which that is not known.
+/// Those of these sites of which some container is not of the digest that its image moves to, or of
+/// which that is not known.
 pub(super) async fn changed(
     adapters: &Adapters,
     fleet: &Fleet,
-    sites: &[SiteName],
-    moves: &[(ImageRef, Digest)],
+    takes: &BTreeMap<&SiteName, Vec<&Move>>,
 ) -> Vec<SiteName> {
-    let looks = sites.iter().map(|site| async move {
-        let sight = Box::pin(look(adapters, fleet, site)).await;
-        let site_runs = fleet.sites.get(site);
-        let is_there = sight.hosts.iter().all(|host| {
-            let Ok((containers, _)) = host else {
-                return false;
-            };
-            containers.iter().all(|container| {
-                let image = site_runs.and_then(|site| image_of(site, container));
-                let wanted = moves.iter().find(|(moved, _)| Some(moved) == image);
-                wanted.is_none_or(|(_, digest)| container.digests.contains(digest))
-            })
-        });
-        // A site that runs nothing at all runs nothing of it either.
-        let runs = |host: &Result<Seen, _>| host.as_ref().is_ok_and(|(all, _)| !all.is_empty());
-        (!is_there || !sight.hosts.iter().all(runs)).then(|| site.clone())
+    let looks = takes.iter().map(|(name, moves)| async move {
+        let sight = Box::pin(look(adapters, fleet, name)).await;
+        let site = fleet.sites.get(*name)?;
+        let is_there = |container: &Container| {
+            let image = image_of(site, container);
+            let wanted = moves.iter().find(|it| Some(&it.image) == image);
+            wanted.is_none_or(|it| container.digests.contains(&it.new))
+        };
+        // A host that runs nothing at all runs nothing of it either.
+        let has_all = |host: &Result<Seen, String>| {
+            host.as_ref()
+                .is_ok_and(|(all, _)| !all.is_empty() && all.iter().all(is_there))
+        };
+        (!sight.hosts.iter().all(has_all)).then(|| (*name).clone())
     });
     join_all(looks).await.into_iter().flatten().collect()
 }
 
-fn image_of<'a>(
-    site: &'a crate::model::fleet::Site,
-    container: &Container,
-) -> Option<&'a ImageRef> {
+fn image_of<'a>(site: &'a Site, container: &Container) -> Option<&'a ImageRef> {
     let projects = site.hosts.iter().flat_map(|host| &host.projects);
     let mut projects = projects.filter(|project| project.name == container.project);
     let service = projects.find_map(|project| project.service(&container.service))?;

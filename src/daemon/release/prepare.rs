@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::target::Target;
 use super::wanted::{Aim, Wanted};
 use super::{in_service, terms};
+use crate::api::pinned::Pinned;
 use crate::api::release::{Changing, Preview, Take, Told};
 use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
@@ -18,9 +19,9 @@ use crate::daemon::schedule::Timetable;
 use crate::daemon::serve::playbook_of;
 use crate::model::fleet::{Fleet, Site};
 use crate::model::id::{Channel, PlaybookName, ServiceName, SiteName};
-use crate::model::image::{Digest, ImageRef, ImageVersion};
+use crate::model::image::{Digest, ImageRef};
 use crate::model::release::{
-    Act, Approval, Followed, Move, Moved, Passed, Verb, approved_by, followed,
+    Act, Approval, Followed, Move, Moved, Passed, Verb, approved_by, followed, sites_of,
 };
 use crate::registry::{FetchError, Registries};
 use crate::store::{Reader, StoreError};
@@ -100,6 +101,8 @@ pub(super) struct Known {
     pub(super) passed: Vec<Passed>,
     pub(super) approvals: Vec<Approval>,
     pub(super) barred: Arc<BTreeMap<Digest, Barred>>,
+    /// When it is asked: pins of sites hold until a day, soaks last since one.
+    pub(super) at: Timestamp,
 }
 
 impl Known {
@@ -107,12 +110,14 @@ impl Known {
     pub(super) fn of(
         store: &Reader,
         barred: &Arc<BTreeMap<Digest, Barred>>,
+        at: Timestamp,
     ) -> Result<Known, StoreError> {
         Ok(Known {
             moved: store.moves()?,
             passed: store.passed()?,
             approvals: store.approvals()?,
             barred: Arc::clone(barred),
+            at,
         })
     }
 }
@@ -133,11 +138,11 @@ pub(super) async fn prepare(
     fleet: &Fleet,
     wanted: &Wanted,
     known: &Known,
-    (ahead, now): (Ahead, Timestamp),
+    ahead: Ahead,
 ) -> Result<Prepared, Refused> {
     let registries = &adapters.registries;
     known_channel(fleet, &wanted.tag)?;
-    sensible(wanted, now)?;
+    sensible(wanted, known.at)?;
     let chosen = chosen(fleet, &wanted.services)?;
     let looked = look(registries, &chosen, &wanted.tag).await?;
     let targets = match &wanted.aim {
@@ -148,7 +153,7 @@ pub(super) async fn prepare(
         .into_iter()
         .partition(|target| target.now.as_ref() != Some(&target.to));
     let moves = described(adapters, fleet, known, &moving).await?;
-    terms::heed(&fleet.release, wanted, &moves, &known.barred, now)?;
+    terms::heed(&fleet.release, wanted, &moves, known)?;
     let act = act_of(wanted, &moves);
     let seen = stands_for(&act);
     // Where there is nothing to do, somebody has done just that.
@@ -166,7 +171,7 @@ pub(super) async fn prepare(
     let rotates = match ahead.playbook.filter(|_| wanted.now) {
         Some(playbook) => Some(Rotates {
             playbook,
-            sites: rotated(adapters, fleet, wanted, &act).await,
+            sites: rotated(adapters, fleet, wanted, &act, known.at).await,
         }),
         None => None,
     };
@@ -178,7 +183,11 @@ pub(super) async fn prepare(
             tag: wanted.tag.clone(),
             moves,
             unchanged: still.into_iter().map(|target| target.image).collect(),
-            takes: ahead.takes,
+            takes: ahead
+                .takes
+                .into_iter()
+                .map(|take| unless_pinned(take, fleet, &act, known.at))
+                .collect(),
             rotates: at_once.unwrap_or_default(),
             at: wanted.at(),
             seen,
@@ -203,25 +212,24 @@ fn act_of(wanted: &Wanted, moves: &[Changing]) -> Act {
 }
 
 /// The sites that run what moves; of a rollback, where that is asked, those that took the bad one.
-async fn rotated(adapters: &Adapters, fleet: &Fleet, wanted: &Wanted, act: &Act) -> Vec<SiteName> {
-    let runs = |site: &&Site| {
-        let mut hosts = site.hosts.iter();
-        hosts.any(|host| {
-            let images = host.images();
-            act.moves.iter().any(|it| images.contains(&it.image))
-        })
-    };
-    let sites = fleet.sites.values().filter(runs);
-    let sites: Vec<SiteName> = sites.map(|site| site.name.clone()).collect();
+async fn rotated(
+    adapters: &Adapters,
+    fleet: &Fleet,
+    wanted: &Wanted,
+    act: &Act,
+    at: Timestamp,
+) -> Vec<SiteName> {
+    let mut takes: BTreeMap<&SiteName, Vec<&Move>> = BTreeMap::new();
+    for it in &act.moves {
+        for site in sites_of(fleet, &it.image, at) {
+            takes.entry(site).or_default().push(it);
+        }
+    }
     match &wanted.aim {
         Aim::Rollback {
             only_changed: true, ..
-        } => {
-            let moves = act.moves.iter();
-            let moves: Vec<_> = moves.map(|it| (it.image.clone(), it.new.clone())).collect();
-            in_service::changed(adapters, fleet, &sites, &moves).await
-        }
-        Aim::Rollback { .. } | Aim::Promote { .. } => sites,
+        } => in_service::changed(adapters, fleet, &takes).await,
+        Aim::Rollback { .. } | Aim::Promote { .. } => takes.into_keys().cloned().collect(),
     }
 }
 
@@ -264,9 +272,22 @@ fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Vec<Take> {
                 site: site.name.clone(),
                 playbook: run.map(|run| run.playbook.clone()),
                 at: run.map(|run| run.planned),
+                pinned: None,
             }
         })
         .collect()
+}
+
+/// Beside what moves, what the site runs instead.
+fn unless_pinned(take: Take, fleet: &Fleet, act: &Act, at: Timestamp) -> Take {
+    let moves = |image: &ImageRef| act.moves.iter().any(|it| it.image == *image);
+    let site = fleet.sites.get(&take.site);
+    // The run that visits it takes what is pinned when it is planned.
+    let at = take.at.unwrap_or(at);
+    Take {
+        pinned: site.and_then(|site| Pinned::of_images(site, at, moves)),
+        ..take
+    }
 }
 
 type Chosen = BTreeMap<Followed, BTreeSet<ServiceName>>;
@@ -471,10 +492,7 @@ async fn described(
 }
 
 async fn describe(registries: &Registries, target: &Target) -> Result<Changing, Problem> {
-    let pinned = ImageRef {
-        version: ImageVersion::Digest(target.to.clone()),
-        ..target.image.clone()
-    };
+    let pinned = target.image.by_digest(&target.to);
     match registries.manifest(&pinned).await {
         Ok(_) => {}
         Err(FetchError::Gone(problem) | FetchError::Failed(problem)) => return Err(problem),
@@ -496,11 +514,7 @@ async fn describe(registries: &Registries, target: &Target) -> Result<Changing, 
 /// Labels are for people only: without them, the digest says what it is.
 pub(super) async fn told(registries: &Registries, image: &ImageRef, digest: &Digest) -> Told {
     const OF: &str = "org.opencontainers.image.";
-    let pinned = ImageRef {
-        version: ImageVersion::Digest(digest.clone()),
-        ..image.clone()
-    };
-    let labels = registries.describe(&pinned).await;
+    let labels = registries.describe(&image.by_digest(digest)).await;
     let labels = labels.map(|(_, labels)| labels).unwrap_or_default();
     let label = |name: &str| {
         let said = labels.get(&format!("{OF}{name}"))?;

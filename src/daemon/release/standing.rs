@@ -1,22 +1,24 @@
 //! How the tags of every image stand: asked of the registries, and told with what is remembered.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::desk::refusal;
 use super::prepare::{Refused, chosen, told};
 use super::scheduled::waits;
 use crate::api::asked::Answer;
+use crate::api::pinned::Pinned;
 use crate::api::release::{ImageStanding, Standing, TagStanding, Waits};
 use crate::api::wire::Reply;
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
 use crate::daemon::journal::JournalError;
 use crate::daemon::night::RunError;
-use crate::model::fleet::Fleet;
-use crate::model::id::{Channel, ServiceName};
+use crate::model::fleet::{Fleet, Site};
+use crate::model::id::{Channel, ServiceName, SiteName};
 use crate::model::image::ImageRef;
 use crate::model::release::{Act, Approval, Moved, Passed, approved_by, running};
 use crate::registry::Registries;
@@ -33,6 +35,7 @@ pub async fn standing(
     registries: &Registries,
     fleet: &Fleet,
     remembered: &Remembered,
+    at: Timestamp,
 ) -> Result<Standing, Refused> {
     let channels = channels(fleet);
     let mut images = Vec::new();
@@ -42,7 +45,7 @@ pub async fn standing(
             Some((channel.clone(), image))
         });
         let tags: Vec<_> = tags
-            .map(|tag| look(registries, fleet, remembered, tag))
+            .map(|tag| look(registries, fleet, remembered, tag, at))
             .collect();
         let tags: Vec<TagStanding> = stream::iter(tags).buffered(SIDE_BY_SIDE).collect().await;
         let services: Vec<ServiceName> = services.into_iter().collect();
@@ -91,14 +94,14 @@ impl Remembered {
 /// Where the ledger cannot be read.
 pub(in crate::daemon) fn answer_standing(
     store: &Reader,
-    fleet: &Fleet,
-    adapters: &Arc<Adapters>,
+    (fleet, adapters): (&Fleet, &Arc<Adapters>),
+    at: Timestamp,
     answer: oneshot::Sender<Answer>,
 ) -> Result<(), JournalError> {
     let remembered = Remembered::of(store)?;
     let (fleet, adapters) = (fleet.clone(), Arc::clone(adapters));
     tokio::spawn(async move {
-        let told = standing(&adapters.registries, &fleet, &remembered);
+        let told = standing(&adapters.registries, &fleet, &remembered, at);
         let told = Box::pin(told).await;
         let reply = match told {
             Ok(standing) => Reply::Ok(serde_json::to_value(standing).unwrap_or_default()),
@@ -147,6 +150,7 @@ async fn look(
     fleet: &Fleet,
     remembered: &Remembered,
     (channel, image): (Channel, ImageRef),
+    at: Timestamp,
 ) -> TagStanding {
     let (now, problem) = match registries.named(&image).await {
         Ok(Some(digest)) => (Some(told(registries, &image, &digest).await), None),
@@ -158,7 +162,8 @@ async fn look(
     let is_it = |it: &&Moved| now.as_ref().is_none_or(|now| now.digest == it.new);
     TagStanding {
         moved: last.filter(is_it).cloned(),
-        sites: running(fleet, &image, &remembered.passed),
+        sites: running(fleet, &image, &remembered.passed, at),
+        pinned: pinned(fleet, &image, at),
         approved_by: now.as_ref().map_or(Vec::new(), |now| {
             let approved = approved_by(&remembered.approvals, &now.digest);
             approved.into_iter().map(str::to_owned).collect()
@@ -168,6 +173,15 @@ async fn look(
         now,
         problem,
     }
+}
+
+/// The sites that run an image, and are pinned to something else.
+fn pinned(fleet: &Fleet, image: &ImageRef, at: Timestamp) -> BTreeMap<SiteName, Pinned> {
+    let of = |(name, site): (&SiteName, &Site)| {
+        let pinned = Pinned::of_images(site, at, |other| other == image)?;
+        Some((name.clone(), pinned))
+    };
+    fleet.sites.iter().filter_map(of).collect()
 }
 
 /// In order of promotion, and then those that only a host follows.

@@ -68,7 +68,8 @@ fn by_what_passed(
     let (mut targets, mut problems) = (Vec::new(), Vec::new());
     for looked in looked.into_iter().filter(|it| together.contains(&it.image)) {
         let now = looked.now.as_ref();
-        match back_to(fleet, &looked.image, now, &known.passed, &known.moved) {
+        let ledger = (known.passed.as_slice(), known.moved.as_slice());
+        match back_to(fleet, &looked.image, now, ledger, known.at) {
             Some(to) => targets.push(Target {
                 image: looked.image,
                 services: looked.services,
@@ -104,7 +105,7 @@ fn released_together(
         moves.find(|it| it.image == *image)
     };
     let has_passed = |it: &&Looked| {
-        let sites = running(fleet, &it.image, &known.passed);
+        let sites = running(fleet, &it.image, &known.passed, known.at);
         sites.iter().all(|site| site.digest == it.now)
     };
     let suspects = looked.iter().filter(|it| !has_passed(it));

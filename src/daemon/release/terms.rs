@@ -1,15 +1,12 @@
 //! What `[release]` asks for before tags move, and what was barred.
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 
-use super::prepare::Refused;
+use super::prepare::{Known, Refused};
 use super::wanted::{Aim, Wanted};
 use crate::api::release::{Changing, InService};
 use crate::api::words::counted;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::Barred;
-use crate::model::image::Digest;
 use crate::model::release::Terms;
 use crate::model::time::span;
 
@@ -18,12 +15,11 @@ pub(super) fn heed(
     terms: &Terms,
     wanted: &Wanted,
     moves: &[Changing],
-    barred: &BTreeMap<Digest, Barred>,
-    now: Timestamp,
+    known: &Known,
 ) -> Result<(), Refused> {
     let failed: Vec<Problem> = moves
         .iter()
-        .filter_map(|it| barred_at(it, barred.get(&it.new.digest)?))
+        .filter_map(|it| barred_at(it, known.barred.get(&it.new.digest)?))
         .collect();
     if !failed.is_empty() {
         return Err(Refused::by("barred", failed));
@@ -36,7 +32,10 @@ pub(super) fn heed(
     }
     let unsoaked: Vec<Problem> = match unsoaked {
         true => Vec::new(),
-        false => moves.iter().filter_map(|it| soak(it, terms, now)).collect(),
+        false => moves
+            .iter()
+            .filter_map(|it| soak(it, terms, known.at))
+            .collect(),
     };
     let unapproved: Vec<Problem> = moves.iter().filter_map(|it| approved(it, terms)).collect();
     let rule = if unsoaked.is_empty() {
@@ -141,6 +140,9 @@ mod tests {
     use crate::api::release::Told;
     use crate::api::wire::{Command, Promote};
     use crate::coordinator::tests::world::digest;
+    use crate::model::image::Digest;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::time::Duration;
 
     #[test]
@@ -267,7 +269,12 @@ mod tests {
                 soak: Duration::from_secs(self.soak * 3600),
                 approvals: self.approvals,
             };
-            heed(&terms, &wanted, &[changing], &self.barred, now())
+            let known = Known {
+                barred: Arc::new(self.barred.clone()),
+                at: now(),
+                ..Known::default()
+            };
+            heed(&terms, &wanted, &[changing], &known)
         }
 
         fn rule(&self) -> Option<(&'static str, u8)> {

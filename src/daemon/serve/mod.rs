@@ -629,11 +629,12 @@ impl Server {
             asked::Meant::ReleaseStatus => {
                 let session = &self.session;
                 let fleet = &session.config.fleet;
-                let adapters = &session.adapters;
+                let place = (fleet, &session.adapters);
+                let now = session.clock().now().wall;
                 Ok(release::answer_standing(
                     &session.store,
-                    fleet,
-                    adapters,
+                    place,
+                    now,
                     answer,
                 )?)
             }

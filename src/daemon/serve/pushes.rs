@@ -11,7 +11,7 @@ use super::super::release;
 use super::super::request::Request;
 use super::Note;
 use crate::coordinator::outcome::Problem;
-use crate::model::fleet::{Fleet, OnPush};
+use crate::model::fleet::{Fleet, OnPush, Site};
 use crate::model::id::{Channel, PlaybookName, SiteName};
 use crate::model::image::{Digest, ImageRef, ImageVersion};
 use crate::model::notice::Severity;
@@ -138,7 +138,11 @@ impl Pushes {
             return None;
         };
         let sites = fleet.sites.values().filter(|site| follows(site, &channel));
+        let sites = sites.filter(|site| !is_apart(site, &images, now));
         let sites: Vec<SiteName> = sites.map(|site| site.name.clone()).collect();
+        if sites.is_empty() {
+            return None;
+        }
         let playbook = playbook_of(&channel, has)?;
         let images: Vec<String> = images.iter().map(ToString::to_string).collect();
         Some(Request {
@@ -190,8 +194,16 @@ fn channels_of(fleet: &Fleet, image: &ImageRef) -> BTreeSet<Channel> {
         .collect()
 }
 
-fn follows(site: &crate::model::fleet::Site, channel: &Channel) -> bool {
+fn follows(site: &Site, channel: &Channel) -> bool {
     site.hosts.iter().any(|host| host.channel == *channel)
+}
+
+/// Whether it runs some of these images, and is pinned to other digests of them all.
+fn is_apart(site: &Site, images: &BTreeSet<ImageRef>, now: Timestamp) -> bool {
+    let own = site.pinned(now);
+    let theirs = site.services().map(|service| &service.image);
+    let mut theirs = theirs.filter(|image| images.contains(*image)).peekable();
+    theirs.peek().is_some() && theirs.all(|image| own.contains_key(image))
 }
 
 /// The playbook of the channel's name, else the nightly one.
@@ -291,8 +303,24 @@ mod tests {
             digest: digest(8),
             ..found()
         };
+        // Of those that take it: one is pinned to something else.
+        let apart = fleet.sites.values_mut().next().unwrap();
+        apart.pin = Some(crate::model::pin::SitePin {
+            services: [("web".parse().unwrap(), digest(1))].into(),
+            until: "2026-12-01".parse().unwrap(),
+        });
+        let pinned = apart.name.clone();
+        let news = Found {
+            digest: digest(9),
+            ..found()
+        };
+        assert!(pushes.found(&news, &fleet, at(110)).is_some());
+        let sites = pushes.due(&fleet, has, at(115)).unwrap().sites.unwrap();
+        assert_eq!(sites.len(), fleet.sites.len() - 1);
+        assert!(!sites.contains(&pinned));
+        assert!(pushes.due(&fleet, has, at(116)).is_none());
         fleet.on_push.clear();
-        assert!(pushes.found(&other, &fleet, at(107)).is_some());
+        assert!(pushes.found(&other, &fleet, at(117)).is_some());
         assert!(pushes.due(&fleet, has, at(200)).is_none(), "only told");
     }
 

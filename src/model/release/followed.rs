@@ -1,6 +1,8 @@
 //! The images of a fleet that follow a channel: their references, with a place for its name.
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::model::fleet::{Fleet, Host};
 use crate::model::id::{Channel, ServiceName, SiteName};
 use crate::model::image::{ImageRef, ImageVersion};
@@ -61,14 +63,17 @@ pub fn followed(
     }
 }
 
-/// Which sites run this image.
-pub(super) fn sites_of<'a>(
+/// Which sites take what the tag of this image names: they run it, and are not pinned to another
+/// digest at that moment.
+pub fn sites_of<'a>(
     fleet: &'a Fleet,
     image: &'a ImageRef,
+    at: Timestamp,
 ) -> impl Iterator<Item = &'a SiteName> {
     let runs = move |host: &Host| host.images().contains(image);
     let sites = fleet.sites.values();
     let sites = sites.filter(move |site| site.hosts.iter().any(runs));
+    let sites = sites.filter(move |site| !site.pinned(at).contains_key(image));
     sites.map(|site| &site.name)
 }
 

@@ -87,8 +87,8 @@ pub struct Running {
     pub visits: u64,
 }
 
-/// Of every site that runs the image, what it last passed with.
-pub fn running(fleet: &Fleet, image: &ImageRef, passed: &[Passed]) -> Vec<Running> {
+/// Of every site that takes what the image's tag names at that moment, what it last passed with.
+pub fn running(fleet: &Fleet, image: &ImageRef, passed: &[Passed], at: Timestamp) -> Vec<Running> {
     let last_of = |site: &SiteName| {
         let theirs = passed
             .iter()
@@ -104,19 +104,19 @@ pub fn running(fleet: &Fleet, image: &ImageRef, passed: &[Passed]) -> Vec<Runnin
             visits: last.map_or(0, |it| it.visits),
         }
     };
-    sites_of(fleet, image).map(of).collect()
+    sites_of(fleet, image, at).map(of).collect()
 }
 
 /// The digest to which the tag of an image goes back from `now`: the last that every site passed
-/// which runs the image, and that nobody has gone back from.
+/// which takes it at that moment, and that nobody has gone back from.
 pub fn back_to(
     fleet: &Fleet,
     image: &ImageRef,
     now: Option<&Digest>,
-    passed: &[Passed],
-    moved: &[Moved],
+    (passed, moved): (&[Passed], &[Moved]),
+    at: Timestamp,
 ) -> Option<Digest> {
-    let sites: BTreeSet<&SiteName> = sites_of(fleet, image).collect();
+    let sites: BTreeSet<&SiteName> = sites_of(fleet, image, at).collect();
     // It was gone back from since the tag last came to it.
     let is_given_up = |digest: &Digest| {
         let gone_from = |it: &Moved| it.cause == Cause::Rollback && it.old.as_ref() == Some(digest);

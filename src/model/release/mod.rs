@@ -11,7 +11,7 @@ mod tests;
 
 pub use act::{Act, End, Left, Move, Phase, Verb};
 pub use approval::{Approval, approved_by};
-pub use followed::{Followed, followed};
+pub use followed::{Followed, followed, sites_of};
 pub use ledger::{Cause, Moved, Passed, Running, back_to, running};
 pub use mover::{Mover, Want};
 pub use terms::Terms;

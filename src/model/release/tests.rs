@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Act, Cause, End, Left, Move, Moved, Mover, Passed, Phase, Verb, Want, back_to};
+use super::{
+    Act, Cause, End, Left, Move, Moved, Mover, Passed, Phase, Verb, Want, back_to, running,
+};
 use crate::coordinator::tests::world::fleet;
 use crate::model::fleet::Fleet;
 use crate::model::image::{Digest, ImageRef};
+use crate::model::pin::SitePin;
 use crate::model::way::Way;
 use crate::sim::world::digest;
 
@@ -337,8 +340,10 @@ fn a_rollback_goes_to_what_every_site_passed_last_and_never_back_to_what_was_giv
     let by_all = |n, at| passed(&fleet, &image, n, at, fleet.sites.len());
     let by_one = |n, at| passed(&fleet, &image, n, at, 1);
     let history = [by_all(1, 10), by_all(2, 20), by_one(3, 30)].concat();
-    let to =
-        |now: u8, moved: &[Moved]| back_to(&fleet, &image, Some(&digest(now)), &history, moved);
+    let to = |now: u8, moved: &[Moved]| {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        back_to(&fleet, &image, Some(&digest(now)), (&history, moved), at)
+    };
     assert_eq!(to(3, &[]), Some(digest(2)), "not what only one site passed");
     assert_eq!(
         to(2, &[]),
@@ -351,6 +356,34 @@ fn a_rollback_goes_to_what_every_site_passed_last_and_never_back_to_what_was_giv
     let later = moved(&image, 2, 4, Cause::Promote);
     let moves = [back, again, later];
     assert_eq!(to(4, &moves), Some(digest(2)), "it was promoted anew");
+}
+
+#[test]
+fn a_pinned_site_does_not_count_among_those_that_must_have_passed() {
+    let mut fleet = fleet();
+    let image = fleet.images().into_iter().next().unwrap();
+    let by = |n, at, sites| passed(&fleet, &image, n, at, sites);
+    // The last of the sites runs what it is pinned to, 9, and never passed 2.
+    let last = fleet.sites.len() - 1;
+    let apart = fleet.sites.keys().next_back().unwrap().clone();
+    let own = by(9, 30, last + 1).pop().unwrap();
+    let history = [by(1, 10, last + 1), by(2, 20, last), vec![own]].concat();
+    let site = fleet.sites.get_mut(&apart).unwrap();
+    site.pin = Some(SitePin {
+        services: [("web".parse().unwrap(), digest(9))].into(),
+        until: "2026-12-01".parse().unwrap(),
+    });
+    for (at, to, count) in [
+        ("2026-12-01T23:00:00Z", 2, last),
+        ("2026-12-02T00:00:00Z", 1, last + 1),
+    ] {
+        let at = at.parse().unwrap();
+        let back = back_to(&fleet, &image, Some(&digest(3)), (&history, &[]), at);
+        assert_eq!(back, Some(digest(to)), "{at}");
+        let sites = running(&fleet, &image, &history, at);
+        assert_eq!(sites.len(), count, "{at}");
+        assert_eq!(sites.iter().any(|it| it.site == apart), count > last);
+    }
 }
 
 fn passed(fleet: &Fleet, image: &ImageRef, n: u8, at: i64, sites: usize) -> Vec<Passed> {

@@ -11,6 +11,7 @@ use super::super::super::follow::{Elsewhere, Until};
 use super::super::super::grid::grid;
 use super::super::act;
 use crate::api::client::ClientError;
+use crate::api::pinned::Pinned;
 use crate::api::release::{Changing, InService, Preview, Released, Told};
 use crate::api::when::When;
 use crate::api::wire::{Command, Reply};
@@ -245,16 +246,30 @@ fn told(preview: &Preview, when: &When, now: Timestamp) -> String {
     for image in &preview.unchanged {
         text += &format!("\n{image} is there already");
     }
+    let services: Vec<&ServiceName> = preview.moves.iter().flat_map(|it| &it.services).collect();
     for take in &preview.takes {
         if preview.rotates.contains(&take.site) {
             text += &format!("\n{} is rotated at once", take.site);
             continue;
         }
+        let site = &take.site;
+        let is_whole = |pinned: &Pinned| {
+            let mut services = services.iter();
+            services.all(|service| pinned.services.contains_key(*service))
+        };
+        let who = match &take.pinned {
+            Some(pinned) if is_whole(pinned) => {
+                text += &format!("\n{site} {pinned}: it does not take it");
+                continue;
+            }
+            Some(pinned) => format!("{site} {pinned}: it takes the others"),
+            None => format!("{site} takes it"),
+        };
         let next = match (&take.playbook, take.at) {
             (Some(playbook), Some(at)) => format!("with {playbook}, {}", when.ahead(at, now)),
             _ => "in no run that is planned: `cleanslate rotate`, or --now".to_owned(),
         };
-        text += &format!("\n{} takes it {next}", take.site);
+        text += &format!("\n{who} {next}");
     }
     text
 }
@@ -289,4 +304,72 @@ pub(super) fn manifest(told: &Told) -> String {
         text += &format!(" ({short})");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::api::release::Take;
+    use crate::coordinator::tests::world::{digest, site};
+
+    #[test]
+    fn a_pinned_site_is_named_beside_those_that_take_what_moves() {
+        let manifest = |n| Told {
+            digest: digest(n),
+            version: None,
+            revision: None,
+            source: None,
+        };
+        let moves = ["api", "web"].map(|name| Changing {
+            image: format!("r.example.com/{name}:master").parse().unwrap(),
+            services: vec![name.parse().unwrap()],
+            old: Some(manifest(1)),
+            new: manifest(2),
+            in_service: Vec::new(),
+            approved_by: Vec::new(),
+        });
+        let take = |name: &str, pinned: &[&str]| {
+            let services = pinned.iter();
+            let services = services.map(|it| (it.parse().unwrap(), digest(9)));
+            Take {
+                site: site(name),
+                playbook: None,
+                at: None,
+                pinned: (!pinned.is_empty()).then(|| Pinned {
+                    services: services.collect(),
+                    until: "2026-12-01".parse().unwrap(),
+                    ended: false,
+                }),
+            }
+        };
+        let preview = Preview {
+            v: 1,
+            what: "promote staging master".to_owned(),
+            tag: "master".parse().unwrap(),
+            moves: moves.into(),
+            unchanged: Vec::new(),
+            rotates: Vec::new(),
+            at: None,
+            takes: vec![
+                take("fra", &["api", "web"]),
+                take("nyc", &["web"]),
+                take("sin", &[]),
+            ],
+            seen: String::new(),
+        };
+        let when = When {
+            zone: TimeZone::UTC,
+        };
+        let said = told(&preview, &when, Timestamp::UNIX_EPOCH);
+        insta::assert_snapshot!(said, @r"
+        TAG                       FROM          TO
+        r.example.com/api:master  010101010101  020202020202
+        r.example.com/web:master  010101010101  020202020202
+        fra is pinned to 090909090909 (api, web) until 2026-12-01: it does not take it
+        nyc is pinned to 090909090909 (web) until 2026-12-01: it takes the others in no run that is planned: `cleanslate rotate`, or --now
+        sin takes it in no run that is planned: `cleanslate rotate`, or --now
+        ");
+    }
 }

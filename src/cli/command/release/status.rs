@@ -30,7 +30,8 @@ pub(super) async fn run(desk: &Desk, _: &Show) -> Outcome {
         Some(memory) => memory.release()?,
         None => Remembered::default(),
     };
-    let told = standing(&adapters.registries, &loaded.fleet, &remembered);
+    let now = desk.clock.now().wall;
+    let told = standing(&adapters.registries, &loaded.fleet, &remembered, now);
     let told = Box::pin(told).await.map_err(|refused| Failure {
         exit: Exit::from_code(refused.exit),
         said: Said::Problems(refused.problems),
@@ -57,7 +58,15 @@ fn show(desk: &Desk, standing: &Standing) {
     let rows = standing.images.iter();
     let rows = rows.flat_map(|image| image.tags.iter().map(|tag| row(desk, image, tag)));
     let headings = ["IMAGE", "CHANNEL", "NAMES", "SINCE", "BY", "SITES"];
-    desk.output.result(&grid(headings, rows.collect()));
+    let mut parts = vec![grid(headings, rows.collect())];
+    let tags = standing.images.iter().flat_map(|image| &image.tags);
+    for (site, pinned) in tags.flat_map(|tag| &tag.pinned) {
+        let line = format!("{site} {pinned}: it does not take the tag");
+        if !parts.contains(&line) {
+            parts.push(line);
+        }
+    }
+    desk.output.result(&parts.join("\n"));
 }
 
 fn row(desk: &Desk, image: &ImageStanding, tag: &TagStanding) -> [String; 6] {
