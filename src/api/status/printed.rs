@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::api::pinned::Pinned;
 use crate::model::id::{
     Channel, FleetName, HolderId, HostName, PlaybookName, RotationId, SiteName,
 };
@@ -123,6 +124,9 @@ pub struct SiteStatus {
     /// where its engines were not asked.
     #[serde(default)]
     pub runs_since: Option<Timestamp>,
+    /// What it is pinned to, where `site.toml` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
     pub hosts: Vec<HostStatus>,
     pub step: Option<String>,
     pub since: Option<Timestamp>,

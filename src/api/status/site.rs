@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::printed::{EngineStatus, HostStatus, InDns, SiteState, SiteStatus};
 use super::seen::{Engine, Seen};
+use crate::api::pinned::Pinned;
 use crate::coordinator::event::VisitEnd;
 use crate::coordinator::safety::{Presence, presence};
 use crate::coordinator::view::Step;
@@ -31,6 +32,7 @@ impl Seen<'_> {
             cordoned: marker.is_some_and(|marker| marker.cordon.contains(name)),
             digests: self.digests(site),
             runs_since: self.runs_since(site),
+            pinned: Pinned::of(site, self.now.wall),
             hosts: self.hosts(site),
             step: visit.map(|visit| visit.stage.step().as_str().to_owned()),
             since: visit.map_or_else(

@@ -2,12 +2,14 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::Outcome;
 use super::super::grid::grid;
+use crate::api::pinned::Pinned;
 use crate::api::words::counted;
 use crate::config::Loaded;
 use crate::model::fleet::{Fleet, Site};
@@ -21,10 +23,11 @@ pub(crate) struct Check {}
 
 pub(crate) fn run(desk: &Desk, _args: &Check) -> Outcome {
     let loaded = desk.load()?;
+    let now = desk.clock.now().wall;
     if desk.output.is_json {
-        desk.output.json(&summary(&loaded));
+        desk.output.json(&summary(&loaded, now));
     } else {
-        desk.output.result(&text(&loaded));
+        desk.output.result(&text(&loaded, now));
     }
     Ok(Exit::Done)
 }
@@ -53,6 +56,8 @@ struct SiteSummary {
     in_floor: bool,
     /// When rotations visit it, `02:00-05:00 Asia/Singapore`; null: at any hour.
     quiet: Option<String>,
+    /// What it is pinned to; null: nothing.
+    pinned: Option<Pinned>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,7 +69,7 @@ struct RrsetSummary {
     floor: u32,
 }
 
-fn summary(loaded: &Loaded) -> Summary {
+fn summary(loaded: &Loaded, now: Timestamp) -> Summary {
     let fleet = &loaded.fleet;
     Summary {
         v: 1,
@@ -72,7 +77,7 @@ fn summary(loaded: &Loaded) -> Summary {
         sites: fleet
             .sites
             .values()
-            .map(|site| of_site(fleet, site))
+            .map(|site| of_site(fleet, site, now))
             .collect(),
         rrsets: fleet
             .rrsets()
@@ -87,7 +92,7 @@ fn summary(loaded: &Loaded) -> Summary {
     }
 }
 
-fn of_site(fleet: &Fleet, site: &Site) -> SiteSummary {
+fn of_site(fleet: &Fleet, site: &Site, now: Timestamp) -> SiteSummary {
     let services = || {
         let projects = site.hosts.iter().flat_map(|host| &host.projects);
         projects.flat_map(|project| &project.services)
@@ -117,6 +122,7 @@ fn of_site(fleet: &Fleet, site: &Site) -> SiteSummary {
             let zone = quiet.zone().and_then(|zone| zone.iana_name());
             format!("{quiet} {}", zone.unwrap_or("in the schedule's time"))
         }),
+        pinned: Pinned::of(site, now),
     }
 }
 
@@ -130,8 +136,12 @@ fn of_rrset(fleet: &Fleet, key: &RrKey) -> Option<RrsetSummary> {
     })
 }
 
-fn text(loaded: &Loaded) -> String {
-    let summary = summary(loaded);
+fn text(loaded: &Loaded, now: Timestamp) -> String {
+    let summary = summary(loaded, now);
+    let pinned = summary.sites.iter();
+    let pinned =
+        pinned.filter_map(|site| Some(format!("{} {}\n\n", site.name, site.pinned.as_ref()?)));
+    let pinned: String = pinned.collect();
     let site = |site: SiteSummary| {
         let floor = if site.in_floor {
             ""
@@ -169,7 +179,7 @@ fn text(loaded: &Loaded) -> String {
     );
     let playbooks: Vec<String> = summary.playbooks.into_keys().collect();
     format!(
-        "fleet {}: sound\n\n{sites}\n\n{rrsets}\n\nplaybooks: {}",
+        "fleet {}: sound\n\n{sites}\n\n{pinned}{rrsets}\n\nplaybooks: {}",
         summary.fleet,
         playbooks.join(", ")
     )

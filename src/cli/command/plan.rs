@@ -202,6 +202,10 @@ fn site_text(wave: usize, site: &SitePreview, when: &When, now: Timestamp) -> St
         Some(window) => format!("{head}\n  {}", window_text(window, when, now)),
         None => head,
     };
+    let head = match &site.pinned {
+        Some(pinned) => format!("{head}\n  {} {pinned}", site.site),
+        None => head,
+    };
     let services = grid(
         ["  SERVICE", "SCALE", "DIGEST", "IMAGE"],
         site.services
@@ -297,6 +301,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
+    use crate::api::pinned::Pinned;
     use crate::coordinator::tests::world::digest;
 
     #[test]
@@ -325,6 +330,14 @@ mod tests {
                 }),
                 _ => None,
             },
+            pinned: match name {
+                "fra" => Some(Pinned {
+                    services: [("proxy".parse().unwrap(), digest(3))].into(),
+                    until: "2026-12-01".parse().unwrap(),
+                    ended: false,
+                }),
+                _ => None,
+            },
             services: vec![service("web", 1, 2, true), service("proxy", 3, 3, false)],
             drifted: match name {
                 "fra" => vec!["fra1: edge-db-1 is kept and runs an old image".to_owned()],
@@ -346,6 +359,7 @@ mod tests {
             epoch: 3,
             rrsets: BTreeMap::new(),
             pins: BTreeMap::new(),
+            pinned: BTreeMap::new(),
             waves: vec![vec!["fra".parse().unwrap()], vec!["nyc".parse().unwrap()]],
             sites: vec![site("fra"), site("nyc")],
             expected_seconds: 420,
@@ -362,6 +376,7 @@ mod tests {
         frozen today: holidays (until 2026-07-02); all the same: `cleanslate rotate nightly --in-freeze --reason TEXT`
 
         wave 1: fra, in DNS: yes, about 3m 30s, 1m 45s of it out of DNS
+          fra is pinned to 030303030303 (proxy) until 2026-12-01
           SERVICE     SCALE  DIGEST                                                 IMAGE
           edge/web    3 → 2  010101010101 → 020202020202                            registry.test:5000/web:master
           edge/proxy  3 → 2  030303030303, no change since 2026-06-30 03:00:00 UTC  registry.test:5000/proxy:master (follows no channel)

@@ -11,6 +11,7 @@ use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Said};
 use super::super::follow::Night;
+use crate::api::pinned::Pinned;
 use crate::api::when::between;
 use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
@@ -37,6 +38,9 @@ pub(super) struct Preview {
     /// As the primary serves them.
     pub(super) rrsets: BTreeMap<String, BTreeSet<IpAddr>>,
     pub(super) pins: BTreeMap<ImageRef, Digest>,
+    /// What sites are visited with instead, that are pinned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) pinned: BTreeMap<SiteName, BTreeMap<ImageRef, Digest>>,
     pub(super) waves: Vec<Vec<SiteName>>,
     pub(super) sites: Vec<SitePreview>,
     pub(super) expected_seconds: u64,
@@ -56,6 +60,9 @@ pub(super) struct SitePreview {
     /// In which its visit begins; null: at any hour.
     #[serde(default)]
     pub(super) window: Option<WindowPreview>,
+    /// What it is pinned to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pinned: Option<Pinned>,
     pub(super) services: Vec<ServicePreview>,
     /// Containers of kept services that run, and not as declared: they are left alone.
     #[serde(default)]
@@ -117,9 +124,10 @@ pub(super) fn preview(
         epoch: view.map_or(0, epoch),
         rrsets: view.map(rrsets).unwrap_or_default(),
         pins: plan.pins.clone(),
+        pinned: plan.pinned(),
         waves: plan.waves.clone(),
         sites: sites
-            .map(|site| of_site(fleet, site, plan, seen, night))
+            .map(|site| of_site((fleet, site), plan, seen, night, at))
             .collect(),
         expected_seconds: between(at, night.course(&plan.outline(), at).ends).as_secs(),
         frozen: frozen(loaded, plan, at),
@@ -222,6 +230,19 @@ fn differences(then: &Preview, now: &Preview) -> Vec<Problem> {
             note(format!("{image} was {before} and is {}", digest.short()));
         }
     }
+    // A pin that ends leaves the files as they are.
+    for site in then
+        .pinned
+        .keys()
+        .chain(now.pinned.keys())
+        .collect::<BTreeSet<_>>()
+    {
+        if then.pinned.get(site) != now.pinned.get(site) {
+            note(format!(
+                "{site} is pinned otherwise than when it was planned"
+            ));
+        }
+    }
     reasons
 }
 
@@ -253,11 +274,11 @@ fn rrsets(view: &ZoneView) -> BTreeMap<String, BTreeSet<IpAddr>> {
 }
 
 fn of_site(
-    fleet: &Fleet,
-    site: &Site,
+    (fleet, site): (&Fleet, &Site),
     plan: &Plan,
     seen: &Observations,
     night: &Night,
+    at: Timestamp,
 ) -> SitePreview {
     let view = seen.zone.as_ref().ok();
     let in_dns = match view.map(|view| presence(fleet, view, &site.name)) {
@@ -277,6 +298,7 @@ fn of_site(
             opens: window.opens,
             closes: window.closes,
         }),
+        pinned: Pinned::of(site, at),
         services: services(site, plan, seen),
         drifted: drifted(site, plan, seen),
         records: view
@@ -289,7 +311,7 @@ fn drifted(site: &Site, plan: &Plan, seen: &Observations) -> Vec<String> {
     let of_host = |host: &Host| {
         let key = (site.name.clone(), host.name.clone());
         let inventory = seen.inventories.get(&key)?.as_ref().ok()?;
-        Some(safety::drifted(host, inventory, &plan.pins))
+        Some(safety::drifted(host, inventory, plan.pins_for(&site.name)))
     };
     site.hosts.iter().filter_map(of_host).flatten().collect()
 }
@@ -313,7 +335,7 @@ fn services(site: &Site, plan: &Plan, seen: &Observations) -> Vec<ServicePreview
                     image: service.image.clone(),
                     follows_channel: service.follows_channel,
                     old: BTreeSet::new(),
-                    new: plan.pins.get(&service.image).cloned(),
+                    new: plan.pins_for(&site.name).get(&service.image).cloned(),
                     since: None,
                     running: 0,
                     baseline: 0,
@@ -425,6 +447,7 @@ mod tests {
             epoch,
             rrsets: BTreeMap::from([("www.example.com. A".to_owned(), addresses)]),
             pins: BTreeMap::from([(image, digest)]),
+            pinned: BTreeMap::new(),
             waves: vec![vec!["fra".parse().unwrap()]],
             sites: Vec::new(),
             expected_seconds: 60,

@@ -133,6 +133,9 @@ fn text(status: &Status, when: &When, now: Timestamp) -> String {
         head = format!("{head}\n{}", planned(run, when, now));
     }
     let mut parts = vec![head, sites(status, when, now)];
+    let pinned = status.sites.iter();
+    parts
+        .extend(pinned.filter_map(|site| Some(format!("{} {}", site.name, site.pinned.as_ref()?))));
     parts.extend(
         status
             .unknown
@@ -281,7 +284,8 @@ mod tests {
     use super::*;
     use crate::api::status::{Engine, Seen, status};
     use crate::coordinator::plan::{Mode, Options};
-    use crate::coordinator::tests::world::{World, fleet, site};
+    use crate::coordinator::tests::world::{World, digest, fleet, site};
+    use crate::model::pin::SitePin;
 
     #[test]
     fn the_table_shows_each_site_what_it_waits_for_and_what_to_type() {
@@ -300,7 +304,13 @@ mod tests {
         for set in world.zone().rrsets.values_mut() {
             set.addresses.remove(&gone);
         }
-        let fleet = fleet();
+        let mut fleet = fleet();
+        for (name, until) in [("fra", "2027-01-14"), ("nyc", "2027-01-15")] {
+            let services = [("web".parse().unwrap(), digest(7))].into();
+            let until = until.parse().unwrap();
+            let apart = fleet.sites.get_mut(&site(name)).unwrap();
+            apart.pin = Some(SitePin { services, until });
+        }
         let holder = "holder-a".parse().unwrap();
         let mut engines = BTreeMap::new();
         engines.insert((site("nyc"), "nyc1".parse().unwrap()), Engine::Down);
@@ -339,6 +349,10 @@ mod tests {
         fra   draining        no            ?                 08:00:00 UTC (7s ago)  08:00:30 UTC (in 23s)  waiting for resolvers to forget its addresses
         nyc   in service      yes           0 up, down: nyc1
         sin   out of service  no            ?                                                               taken out by somebody else's hand
+
+        fra takes tags again: its pin ended on 2027-01-14, remove it
+
+        nyc is pinned to 070707070707 (web) until 2027-01-15
 
         sin: taken out by somebody else's hand
           next: cleanslate rebuild sin --restore --reason TEXT

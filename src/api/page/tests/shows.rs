@@ -11,9 +11,11 @@ use crate::api::page::board::Sight;
 use crate::api::page::entry::Visitor;
 use crate::api::page::report::{Shown, printable};
 use crate::api::page::show::Show;
+use crate::api::pinned::Pinned;
 use crate::api::report::{EvidenceReport, Report, SiteReport};
 use crate::api::token::Role;
 use crate::api::when::When;
+use crate::coordinator::tests::world::digest;
 
 /// What would run if it stood on a page as it is.
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
@@ -58,6 +60,19 @@ fn at_rest_the_last_night_is_shown_and_another_can_be_begun() {
     }
     assert!(page.contains("formaction=\"/ask/rotate\""), "{page}");
     assert!(!page.contains("formaction=\"/ask/pause\""), "{page}");
+}
+
+#[test]
+fn a_pinned_site_says_what_it_is_pinned_to_and_until_when() {
+    let mut sight = at_rest();
+    sight.status.sites[0].pinned = Some(Pinned {
+        services: [("web".parse().unwrap(), digest(7))].into(),
+        until: "2027-12-31".parse().unwrap(),
+        ended: false,
+    });
+    let text = words_of(&shown(&sight, Role::Viewer));
+    let said = "is pinned to 070707070707 (web) until 2027-12-31";
+    assert_eq!(text.matches(said).count(), 1, "{text}");
 }
 
 #[test]
