@@ -101,6 +101,11 @@ const DECIDED: &[Invariant<OnDecision>] = &[
         ask: on_its_digests,
     },
     Invariant {
+        name: "pinned is apart",
+        reason: "a site that is pinned takes no tag, whatever the others take",
+        ask: pinned_is_apart,
+    },
+    Invariant {
         name: "rolled back to what passed",
         reason: "whoever is told that a site serves what it served before is told the truth",
         ask: rolled_back_to_what_passed,
@@ -394,6 +399,41 @@ fn on_its_digests(world: &World, decided: &Decided<'_>) -> Option<String> {
         Some(format!(
             "{} of {site} runs another image",
             container.id.as_str()
+        ))
+    })
+}
+
+/// Asked of `site.toml`, not of the plan.
+fn pinned_is_apart(world: &World, decided: &Decided<'_>) -> Option<String> {
+    let state = decided.machine.state();
+    let site = decided.events.iter().find_map(|event| {
+        let Event::Verified { site } = event else {
+            return None;
+        };
+        Some(site)
+    })?;
+    let visit = state.running()?.visits.get(site)?;
+    if !visit.recreates() || visit.rollback.is_some() {
+        return None;
+    }
+    let own = world.fleet.pinned(site, world.time().wall);
+    let declared = world.fleet.sites.get(site)?;
+    declared.hosts.iter().find_map(|host| {
+        if visit.hosts.get(&host.name)? == &HostWork::None {
+            return None;
+        }
+        let mut there = world.engines.get(&host.name)?.iter();
+        let other = there.find(|container| {
+            let project = host.projects.iter().find(|p| p.name == container.project);
+            let service = project.and_then(|project| project.service(&container.service));
+            let pin = service.and_then(|service| own.get(&service.image));
+            container.role == Role::Recreated
+                && container.is_running()
+                && pin.is_some_and(|pin| !container.digests.contains(pin))
+        })?;
+        Some(format!(
+            "{} of {site} is not what the site is pinned to",
+            other.id.as_str()
         ))
     })
 }

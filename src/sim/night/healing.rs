@@ -5,6 +5,7 @@ use super::playing::Night;
 use crate::coordinator::event::{RotationEnd, VisitEnd};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Mode, Options};
+use crate::model::fleet::Site;
 use crate::model::id::{HostName, SiteName};
 use crate::model::inventory::{Container, ContainerState, Role};
 use crate::model::marker::Marker;
@@ -163,19 +164,28 @@ impl Night {
             sites.is_none_or(|sites| sites.contains(site))
         };
         let sites = world.fleet.sites.values();
-        let visited = sites.filter(|site| is_visited(&site.name));
-        let hosts = visited.flat_map(|site| site.hosts.iter().map(|host| &host.name));
+        let mut visited = sites.filter(|site| is_visited(&site.name));
         let there = |host: &HostName| world.engines.get(host).into_iter().flatten();
         let tag = digest(world.tag);
-        let is_new = |container: &&Container| {
-            // What was made late and never started goes with the next night.
-            container.role == Role::Kept
-                || container.state == ContainerState::Created
-                || (container.digests.contains(&tag) && container.is_healthy())
+        let old = |site: &Site| {
+            let own = site.pinned(world.time().wall);
+            let planned = |container: &Container| {
+                let mut services = site.services();
+                let service = services.find(|service| service.name == container.service);
+                let pin = service.and_then(|service| own.get(&service.image));
+                container.digests.contains(pin.unwrap_or(&tag))
+            };
+            let is_new = |container: &&Container| {
+                // What was made late and never started goes with the next night.
+                container.role == Role::Kept
+                    || container.state == ContainerState::Created
+                    || (planned(container) && container.is_healthy())
+            };
+            let mut all = site.hosts.iter().flat_map(|host| there(&host.name));
+            let old = all.find(|container| !is_new(container))?;
+            Some(format!("{} is not of tonight", old.id.as_str()))
         };
-        let mut old = hosts.flat_map(there).filter(|container| !is_new(container));
-        let old = old.next()?;
-        Some(format!("{} is not of tonight", old.id.as_str()))
+        visited.find_map(old)
     }
 
     fn broken(&mut self, invariant: &'static str, what: String) {

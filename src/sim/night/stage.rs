@@ -2,15 +2,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::civil::date;
+
 use crate::model::fleet::Fleet;
 use crate::model::hook::{Call, Gate, Hook, HookFailure, On, Terms};
 use crate::model::hours::QuietHours;
 use crate::model::id::HostName;
+use crate::model::pin::SitePin;
 use crate::model::playbook::{FailureThen, Playbook, Preflight, StillBusy};
 use crate::model::time::millis;
 use crate::sim::chance::Chance;
 use crate::sim::faults::Fault;
-use crate::sim::world::{fleet_of, playbook};
+use crate::sim::world::{digest, fleet_of, playbook};
 
 /// A fleet, its playbook, and what may go wrong.
 #[derive(Clone, Debug)]
@@ -139,7 +142,7 @@ impl Stage {
 }
 
 /// The fleet and playbook of a seed: two to five sites, one or two hosts each, one at a time or
-/// two together, some of them in their quiet hours only.
+/// two together, some of them in their quiet hours only, or pinned.
 pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
     let mut chance = Chance::of(seed ^ 0x5EED);
     let hosts = if chance.one_in(4) { 2 } else { 1 };
@@ -173,12 +176,36 @@ pub fn drawn(seed: u64, faults: Vec<Fault>) -> Stage {
     if chance.one_in(8) {
         playbook.failure.then = FailureThen::LastGood;
     }
+    if chance.one_in(8) {
+        pin(&mut fleet, &mut chance);
+    }
     Stage {
         fleet,
         playbook,
         faults,
     }
 }
+
+/// Some sites run an image that no tag ever names, or did until their pin ended. No wall clock of a
+/// night is so wrong that another day would decide.
+fn pin(fleet: &mut Fleet, chance: &mut Chance) {
+    for site in fleet.sites.values_mut() {
+        let until = if chance.one_in(4) {
+            date(2026, 12, 31)
+        } else {
+            date(2027, 12, 31)
+        };
+        if let (true, Ok(web)) = (chance.one_in(2), "web".parse()) {
+            site.pin = Some(SitePin {
+                services: [(web, digest(PINNED))].into(),
+                until,
+            });
+        }
+    }
+}
+
+/// The version of an image that sites are pinned to.
+const PINNED: u8 = 200;
 
 /// Somebody to ask at some of the gates, who may halt a rotation or not.
 fn hooks(chance: &mut Chance) -> Vec<Hook> {

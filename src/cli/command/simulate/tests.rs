@@ -48,7 +48,7 @@ fn nights_that_end_well_are_counted() {
     kills  48     a coordinator dies and comes back
     busy   84     traffic does not end
 
-    46 rules were asked at every step, none was broken, and every night ended well (-v names them)
+    47 rules were asked at every step, none was broken, and every night ended well (-v names them)
     ");
 }
 
@@ -82,7 +82,8 @@ fn a_broken_rule_is_told_with_its_night_and_the_command_that_plays_it_again() {
     };
     insta::assert_snapshot!(timeline::text(&told.moments, Some(80)), @r"
     00:00:00  person       a: cleanslate rotate nightly
-    00:00:00  a            nightly planned: fra, nyc, sin; 1 of 1 images changed
+    00:00:00  a            nightly planned: fra, nyc, sin; 1 of 1 images changed;
+                           fra is pinned
     00:00:02  a            sends an UPDATE to take the marker (epoch 1, seq 1)
     00:00:05  a            holds the marker: epoch 1
     00:00:05  a       fra  visit started
