@@ -10,7 +10,7 @@ use crate::lab::images::Push;
 use crate::lab::spec::REGISTRY;
 use crate::lab::{FleetOptions, ImageKind, Lab, LabSpec, Service, Watcher};
 use crate::program::Run;
-use crate::scene::{Scene, check_at_rest, check_recreated, ids, night, run};
+use crate::scene::{Scene, check_at_rest, check_recreated, edit, ids, night, run};
 
 const HOSTS: [&str; 2] = ["fra1", "nyc1"];
 const PROMOTE: [&str; 6] = ["release", "promote", "staging", "master", "--yes", "--json"];
@@ -214,6 +214,48 @@ fn a_promotion_in_the_middle_of_a_night_is_told_and_taken_by_the_next() -> Resul
     let before = ids(&lab, &HOSTS)?;
     night(&lab)?.expect(0)?;
     check_recreated(&lab, &HOSTS, &options, &before, &[new])?;
+    lab.lost_nobody()
+}
+
+#[test]
+fn a_pinned_site_stays_where_it_is_until_its_pin_ends() -> Result<()> {
+    let (lab, options) = crate::scene::two_sites()?;
+    lab.push_as(&Push::new(ImageKind::WebHealthcheck, "web", "staging").version("v2"))?;
+    let (old, new) = (lab.digest("web", "master")?, lab.digest("web", "staging")?);
+    let pin = |until: &str| format!("pin = {{ front = \"{old}\", until = {until} }}\n");
+    let (holds, ended) = (pin("2999-12-31"), pin("2026-01-31"));
+    edit(
+        &lab,
+        "site.toml",
+        "[site.fra]\n",
+        &format!("[site.fra]\n{holds}"),
+    )?;
+    let promoted = run(&lab, &PROMOTE)?.expect(0)?;
+    let stays = format!("fra is pinned to {} (front) until 2999-12-31", &old[7..19]);
+    promoted.says(&[&format!("{stays}: it does not take it"), "nyc takes it"])?;
+    let promoted = promoted.json()?;
+    let takes = &promoted["takes"];
+    ensure!(takes[0]["pinned"]["services"]["front"] == old, "{promoted}");
+    ensure!(takes[1]["pinned"].is_null(), "{promoted}");
+
+    let before = ids(&lab, &HOSTS)?;
+    let planned = night(&lab)?.expect(0)?;
+    let planned = planned.event("rotation_planned")?;
+    ensure!(planned.0["pinned"]["fra"].is_object(), "{}", planned.0);
+    check_recreated(&lab, &["fra1"], &options, &before, &[old])?;
+    let of_tag = std::slice::from_ref(&new);
+    check_recreated(&lab, &["nyc1"], &options, &before, of_tag)?;
+    for command in [&["status"][..], &["plan"], &["release", "status"]] {
+        run(&lab, command)?.expect(0)?.says(&[&stays])?;
+    }
+
+    edit(&lab, "site.toml", &holds, &ended)?;
+    let check = run(&lab, &["check"])?.expect(0)?;
+    check.says(&["fra takes tags again: its pin ended on 2026-01-31, remove it"])?;
+    let before = ids(&lab, &HOSTS)?;
+    night(&lab)?.expect(0)?;
+    check_recreated(&lab, &HOSTS, &options, &before, &[new])?;
+    check_at_rest(&lab, &["fra", "nyc"])?;
     lab.lost_nobody()
 }
 
