@@ -79,6 +79,8 @@ fn the_shipped_example_names_every_key() {
         "timezone",
         "pin",
         "until",
+        "keep",
+        "tag",
     ];
     let words: BTreeSet<&str> = EXAMPLE_SITE.split_whitespace().collect();
     let missing: Vec<_> = keys.iter().filter(|key| !words.contains(**key)).collect();

@@ -35,6 +35,50 @@ fn an_unknown_key_names_the_nearest_one() {
 }
 
 #[test]
+fn a_rule_for_keep_tags_that_could_meet_others_is_refused() {
+    let shown = refused(&[(
+        "[traffic]",
+        "[release]\nkeep = 500\ntag = \"{version}-{n}\"\n\n[traffic]",
+    )]);
+    insta::assert_snapshot!(shown, @r#"
+    error: [release].keep is more than 50
+      --> site.toml:17:8
+       |
+    17 | keep = 500
+       |        ^^^
+       |
+       = help: write how many releases back you would go: 5 is many
+
+    error: [release].tag does not begin with a word of its own, of 3 characters or more
+      --> site.toml:18:7
+       |
+    18 | tag = "{version}-{n}"
+       |       ^^^^^^^^^^^^^^^
+       |
+       = help: begin with a word of your own, a letter or a digit first: "release-{n}"
+    "#);
+    let shown = refused(&[
+        (
+            "[traffic]",
+            "[release]\nkeep = 5\ntag = \"fra-{n}\"\n\n[traffic]",
+        ),
+        (
+            r#"name = "edge""#,
+            "name = \"edge\"\nchannels = [\"fra-1\", \"master\"]",
+        ),
+    ]);
+    insta::assert_snapshot!(shown, @r#"
+    error: [release].tag can make "fra-1", which sites follow
+      --> site.toml:17:2
+       |
+    17 | [release]
+       |  ^^^^^^^
+       |
+       = help: begin the rule with a word that no channel begins with
+    "#);
+}
+
+#[test]
 fn every_mistake_of_a_file_is_told_at_once() {
     let shown = refused(&[
         (r#"ttl = "30s""#, "ttl = 30"),
@@ -1364,7 +1408,7 @@ fn what_a_release_asks_for_is_a_time_and_a_number() {
     15 | keeps = 1
        | ^^^^^
        |
-       = help: [release] knows approvals, soak
+       = help: [release] knows approvals, keep, soak, tag
     "#);
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn resolve(
         freezes: file.freezes.clone(),
         notifies,
         hooks,
-        release: file.release,
+        release: file.release.clone(),
         traces: file.traces.clone(),
         api,
         on_push: resolve_on_push(file, reading),

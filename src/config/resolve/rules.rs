@@ -6,7 +6,9 @@ use super::super::diagnostic::Findings;
 use super::super::site::SiteFile;
 use super::fleet::{record_span, site_span};
 use crate::model::fleet::{EngineAddress, Fleet};
-use crate::model::id::{ProjectName, SiteName};
+use crate::model::id::{Channel, ProjectName, SiteName};
+use crate::model::image::{ImageRef, ImageVersion};
+use crate::model::release::followed;
 use crate::model::rrset::{Family, RrKey};
 use crate::model::service::Service;
 
@@ -18,6 +20,7 @@ pub(super) fn check(fleet: &Fleet, file: &SiteFile, findings: &mut Findings) {
     check_sites(fleet, file, findings);
     check_engines(fleet, file, findings);
     check_after(fleet, file, findings);
+    check_keep_tags(fleet, file, findings);
 }
 
 /// A fleet must be able to tell whether a site is healthy.
@@ -37,6 +40,32 @@ pub(super) fn check_health(fleet: &Fleet, file: &SiteFile, findings: &mut Findin
 fn has_healthcheck(service: &Service) -> bool {
     let check = service.container.healthcheck.as_ref();
     check.is_some_and(|check| check.test.first().is_none_or(|kind| kind != "NONE"))
+}
+
+/// A keep-tag is removed some day: it must never be a name that sites follow.
+fn check_keep_tags(fleet: &Fleet, file: &SiteFile, findings: &mut Findings) {
+    if fleet.release.keep == 0 {
+        return;
+    }
+    let hosts = fleet.sites.values().flat_map(|site| &site.hosts);
+    let mut channels: BTreeSet<&Channel> = hosts.map(|host| &host.channel).collect();
+    channels.extend(&fleet.channels);
+    let mut tags: BTreeSet<String> = channels.iter().map(ToString::to_string).collect();
+    for followed in followed(fleet).unwrap_or_default().keys() {
+        let images = channels.iter().filter_map(|channel| followed.at(channel));
+        let tag = |image: ImageRef| match image.version {
+            ImageVersion::Tag(tag) => Some(tag),
+            ImageVersion::Digest(_) => None,
+        };
+        tags.extend(images.filter_map(tag));
+    }
+    let rule = &fleet.release.tag;
+    for tag in tags.iter().filter(|tag| rule.read(tag).is_some()) {
+        let message = format!("[release].tag can make {tag:?}, which sites follow");
+        findings
+            .error(file.release_span.clone(), message)
+            .hint("begin the rule with a word that no channel begins with");
+    }
 }
 
 /// Taking out the only member of an RRset would leave it empty, which nothing overrides.

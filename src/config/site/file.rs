@@ -1,5 +1,6 @@
 //! The whole of `site.toml`.
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_spanned::Spanned;
 
@@ -32,6 +33,7 @@ pub(crate) struct SiteFile {
     pub(crate) api: Option<ApiTable>,
     pub(crate) channels: Named<Channel, ChannelTable>,
     pub(crate) release: Terms,
+    pub(crate) release_span: Option<Range<usize>>,
     pub(crate) traces: Option<Traces>,
     pub(crate) measures_traffic: bool,
     pub(crate) projects: Named<ProjectName, ProjectTable>,
@@ -55,6 +57,7 @@ impl SiteFile {
         let api = root.optional("api", findings);
         let channels = root.optional("channel", findings);
         let release = root.optional("release", findings);
+        let release_span = root.span_of("release");
         let traces = root.optional("traces", findings);
         let traffic = root.optional::<TrafficTable>("traffic", findings);
         let projects = root.optional("project", findings);
@@ -71,6 +74,7 @@ impl SiteFile {
             api,
             channels: channels.unwrap_or_default(),
             release: release.unwrap_or_default(),
+            release_span,
             traces,
             measures_traffic: traffic.is_some_and(|traffic| traffic.engine),
             projects: projects.unwrap_or_default(),

@@ -268,6 +268,7 @@ mod tests {
             let terms = Terms {
                 soak: Duration::from_secs(self.soak * 3600),
                 approvals: self.approvals,
+                ..Terms::default()
             };
             let known = Known {
                 barred: Arc::new(self.barred.clone()),

@@ -5,6 +5,7 @@ mod approval;
 mod followed;
 mod ledger;
 mod mover;
+mod rule;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -14,4 +15,5 @@ pub use approval::{Approval, approved_by};
 pub use followed::{Followed, followed, sites_of};
 pub use ledger::{Cause, Moved, Passed, Running, back_to, running};
 pub use mover::{Mover, Want};
+pub use rule::{RuleError, TagName, TagRule};
 pub use terms::Terms;
