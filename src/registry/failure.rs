@@ -117,6 +117,42 @@ pub(super) fn may_not_push(place: &Place<'_>, session: &Session) -> Problem {
     }
 }
 
+/// A tag was not deleted.
+pub(super) fn of_delete(place: &Place<'_>, session: &Session, answer: &Answer) -> Problem {
+    let (said, host) = (said(answer), &session.host);
+    let status = answer.status;
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => may_not_delete(place, session),
+        StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+            Problem {
+                what: format!(
+                    "{place}: the registry does not delete it (HTTP {}){said}",
+                    status.as_u16()
+                ),
+                cure: format!(
+                    "let {host} delete (docker-registry: delete: {{ enabled: true }} under storage), or \
+                 remove it there by hand"
+                ),
+                is_transient: false,
+            }
+        }
+        _ => of_answer(place, session, answer),
+    }
+}
+
+/// Whoever we are to the registry may not delete.
+pub(super) fn may_not_delete(place: &Place<'_>, session: &Session) -> Problem {
+    let credentials = &session.credentials;
+    Problem {
+        what: format!("{place}: may not be deleted with {credentials}"),
+        cure: format!(
+            "let this user delete tags of the repository; {}",
+            credentials.cure(&session.host)
+        ),
+        is_transient: false,
+    }
+}
+
 /// For how long the registry asks to be left alone.
 pub(super) fn asks_to_wait(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;

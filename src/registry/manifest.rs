@@ -15,11 +15,14 @@ use crate::model::image::{Digest, ImageRef};
 
 /// The kinds that are moved. Schema 1 is none of them: its bytes hold the tag.
 const KINDS: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
+    INDEX,
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
+
+/// Of one that lists others.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A manifest as a registry has it. Nothing of it is written anew: its bytes are its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,21 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// What stands for a tag that is being removed, and for no other: an index of no images, which
+    /// needs nothing that the registry does not have.
+    pub(super) fn stand_in(image: &ImageRef) -> Manifest {
+        let bytes = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[],"annotations":{{"org.opencontainers.image.description":"cleanslate is removing this tag","cleanslate.removes":"{}/{}"}}}}"#,
+            image.registry,
+            manifest_path(image)
+        );
+        Manifest {
+            kind: INDEX,
+            digest: hash(bytes.as_bytes()),
+            bytes: bytes.into_bytes(),
+        }
+    }
+
     /// The hash of its bytes.
     pub fn digest(&self) -> &Digest {
         &self.digest
@@ -100,7 +118,7 @@ impl Registries {
 }
 
 impl Session {
-    async fn fetch(&self, image: &ImageRef) -> Result<Manifest, FetchError> {
+    pub(super) async fn fetch(&self, image: &ImageRef) -> Result<Manifest, FetchError> {
         let place = Place::Image(image);
         let answer = self.ask_manifest(Method::GET, image, &mut None).await;
         let answer = answer.map_err(FetchError::Failed)?;
@@ -115,7 +133,7 @@ impl Session {
     }
 
     /// HEAD costs a registry least; only the body of a GET can say that there is none.
-    async fn named(&self, image: &ImageRef) -> Result<Option<Digest>, Problem> {
+    pub(super) async fn named(&self, image: &ImageRef) -> Result<Option<Digest>, Problem> {
         let mut authorization = None;
         let place = Place::Image(image);
         let head = self.ask_manifest(Method::HEAD, image, &mut authorization);
@@ -137,7 +155,7 @@ impl Session {
         as_written(image, hash(&answer.body)).map(Some)
     }
 
-    async fn put(&self, image: &ImageRef, manifest: &Manifest) -> Result<(), PutError> {
+    pub(super) async fn put(&self, image: &ImageRef, manifest: &Manifest) -> Result<(), PutError> {
         let place = Place::Image(image);
         let scope = format!("repository:{}:pull,push", image.repository);
         let asked = Ask {

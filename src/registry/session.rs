@@ -1,5 +1,6 @@
 //! One registry, asked for the length of one resolve or one move of a tag. The requests are those of
-//! the OCI distribution specification 1.1, "Pulling manifests" and "Pushing manifests".
+//! the OCI distribution specification 1.1, "Pulling manifests", "Pushing manifests" and
+//! "Deleting tags".
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -184,9 +185,10 @@ impl Session {
         *authorization = Some(let_in);
         let second = self.send(place, &asked, authorization.as_ref()).await?;
         if second.status == StatusCode::UNAUTHORIZED {
-            let problem = match asked.method == Method::PUT {
-                true => failure::may_not_push(place, self),
-                false => failure::unauthorized(place, self),
+            let problem = match asked.method {
+                Method::PUT => failure::may_not_push(place, self),
+                Method::DELETE => failure::may_not_delete(place, self),
+                _ => failure::unauthorized(place, self),
             };
             return Err(problem.into());
         }
