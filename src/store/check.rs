@@ -33,8 +33,15 @@ impl Reader {
             "scheduled",
         ];
         // Their rows are found by indexes: one that left out a row would hide it unseen.
-        const FOUND_BY_INDEX: [&str; 6] =
-            ["records", "config", "ttls", "stories", "moves", "passed"];
+        const FOUND_BY_INDEX: [&str; 7] = [
+            "records",
+            "config",
+            "ttls",
+            "stories",
+            "moves",
+            "passed",
+            "keep_tags",
+        ];
         for table in READ_WHOLE {
             self.ask_integrity(&format!("PRAGMA quick_check({table})"))?;
         }

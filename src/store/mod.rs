@@ -12,6 +12,7 @@ mod error;
 mod founding;
 mod history;
 mod journal;
+mod keep_tags;
 mod ledger;
 mod lock;
 mod log;

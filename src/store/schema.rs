@@ -26,6 +26,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("moved", include_str!("schema/6_moved.sql")),
     ("ledger", include_str!("schema/7_ledger.sql")),
     ("release_terms", include_str!("schema/8_release_terms.sql")),
+    ("kept", include_str!("schema/9_kept.sql")),
 ];
 
 /// How a connection that writes is set up.

@@ -107,8 +107,7 @@ pub fn running(fleet: &Fleet, image: &ImageRef, passed: &[Passed], at: Timestamp
     sites_of(fleet, image, at).map(of).collect()
 }
 
-/// The digest to which the tag of an image goes back from `now`: the last that every site passed
-/// which takes it at that moment, and that nobody has gone back from.
+/// The digest to which the tag of an image goes back from `now`: the last good one.
 pub fn back_to(
     fleet: &Fleet,
     image: &ImageRef,
@@ -116,18 +115,31 @@ pub fn back_to(
     (passed, moved): (&[Passed], &[Moved]),
     at: Timestamp,
 ) -> Option<Digest> {
+    let good = good(fleet, image, (passed, moved), at);
+    good.into_iter().find(|digest| Some(digest) != now)
+}
+
+/// The digests of an image that every site passed which takes it at that moment, and that nobody has
+/// gone back from; the latest first.
+pub(super) fn good(
+    fleet: &Fleet,
+    image: &ImageRef,
+    (passed, moved): (&[Passed], &[Moved]),
+    at: Timestamp,
+) -> Vec<Digest> {
     let sites: BTreeSet<&SiteName> = sites_of(fleet, image, at).collect();
+    let passed: Vec<&Passed> = passed.iter().filter(|it| it.image == *image).collect();
+    let moved: Vec<&Moved> = moved.iter().filter(|it| it.image == *image).collect();
     // It was gone back from since the tag last came to it.
     let is_given_up = |digest: &Digest| {
         let gone_from = |it: &Moved| it.cause == Cause::Rollback && it.old.as_ref() == Some(digest);
-        let theirs = moved.iter().rev().filter(|it| it.image == *image);
-        let mut about = theirs.filter(|it| it.new == *digest || gone_from(it));
-        about.next().is_some_and(gone_from)
+        let mut theirs = moved.iter().rev();
+        let about = theirs.find(|it| it.new == *digest || gone_from(it));
+        about.is_some_and(|it| gone_from(it))
     };
     // When the slowest of the sites passed it last.
     let passed_by_all = |digest: &Digest| {
-        let is_it = |it: &&Passed| it.image == *image && it.digest == *digest;
-        let theirs = passed.iter().filter(is_it);
+        let theirs = passed.iter().filter(|it| it.digest == *digest);
         let theirs = theirs.filter(|it| sites.contains(&it.site));
         let (mut who, mut when) = (BTreeSet::new(), None);
         for it in theirs {
@@ -136,13 +148,12 @@ pub fn back_to(
         }
         when.filter(|_| who == sites && !sites.is_empty())
     };
-    let digests: BTreeSet<&Digest> = passed
-        .iter()
-        .filter(|it| it.image == *image)
-        .map(|it| &it.digest)
-        .collect();
-    let good = digests.into_iter().filter(|digest| Some(*digest) != now);
-    let good = good.filter(|digest| !is_given_up(digest));
+    let digests: BTreeSet<&Digest> = passed.iter().map(|it| &it.digest).collect();
+    let good = digests.into_iter().filter(|digest| !is_given_up(digest));
     let good = good.filter_map(|digest| Some((passed_by_all(digest)?, digest)));
-    good.max().map(|(_, digest)| digest.clone())
+    let good: BTreeSet<(Timestamp, &Digest)> = good.collect();
+    good.into_iter()
+        .rev()
+        .map(|(_, digest)| digest.clone())
+        .collect()
 }
