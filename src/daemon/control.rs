@@ -222,6 +222,19 @@ impl Control {
         self.say(said, place.store, place.now)
     }
 
+    /// A rotation has ended: keep-tags are looked after. A damaged ledger ends nothing.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(super) fn look_after(
+        &mut self,
+        place: (&Store, &Fleet, &State),
+        adapters: &Arc<Adapters>,
+        now: Now,
+    ) -> Result<(), JournalError> {
+        release::unless_damaged(self.releases.look_after(place, adapters, now))
+    }
+
     fn say(&mut self, said: Option<Said>, store: &mut Store, now: Now) -> Result<(), JournalError> {
         let Some(Said { waiting, answer }) = said else {
             return Ok(());

@@ -12,7 +12,7 @@ mod transport;
 #[cfg(test)]
 mod removals;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod writes;
 

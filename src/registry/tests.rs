@@ -390,7 +390,7 @@ pub(super) fn install_provider() {
 }
 
 /// A docker-registry on a free port, gone with the test.
-pub(super) struct RealRegistry {
+pub(crate) struct RealRegistry {
     pub(super) host: String,
     process: Child,
     _dir: tempfile::TempDir,
@@ -430,7 +430,7 @@ impl RealRegistry {
     }
 
     /// With these lines about who is let in.
-    pub(super) fn serve(dir: tempfile::TempDir, auth: &str, deletes: bool) -> RealRegistry {
+    pub(crate) fn serve(dir: tempfile::TempDir, auth: &str, deletes: bool) -> RealRegistry {
         install_provider();
         let address = free_address();
         let config = dir.path().join("config.yml");
@@ -452,7 +452,7 @@ impl RealRegistry {
 
     /// An OCI image, an index, a Docker image and a Docker list, each with the digest that the
     /// one who pushed it computed.
-    pub(super) async fn push_all_kinds(&self, auth: &RegistryAuth) -> BTreeMap<ImageRef, Digest> {
+    pub(crate) async fn push_all_kinds(&self, auth: &RegistryAuth) -> BTreeMap<ImageRef, Digest> {
         let client = Client::new(ClientConfig {
             protocol: ClientProtocol::Http,
             ..ClientConfig::default()
@@ -511,7 +511,7 @@ impl RealRegistry {
         pushed
     }
 
-    pub(super) fn image(&self, name: &str) -> ImageRef {
+    pub(crate) fn image(&self, name: &str) -> ImageRef {
         format!("{}/{name}", self.host).parse().unwrap()
     }
 }

@@ -190,6 +190,23 @@ pub enum What {
         why: String,
     },
 
+    /// A good digest is kept: the registry was read back, and this tag names it.
+    KeepTagPut {
+        image: ImageRef,
+        digest: Digest,
+    },
+    /// Later ones are kept instead: the registry has this tag no more.
+    KeepTagRemoved {
+        image: ImageRef,
+        digest: Digest,
+    },
+    /// Somebody else made a keep-tag name something else: it is theirs.
+    KeepTagLeft {
+        image: ImageRef,
+        digest: Digest,
+        found: Digest,
+    },
+
     // --- DNS
     /// A signed UPDATE leaves. The marker as the TXT record holds it; only RRsets that it changes.
     UpdateSent {

@@ -165,6 +165,18 @@ fn told(what: &What) -> String {
             "{image} was moved by others: {} ({why})",
             from_to(old.as_ref(), new)
         ),
+        What::KeepTagPut { image, digest } => format!("{} is kept as {image}", digest.short()),
+        What::KeepTagRemoved { image, digest } => {
+            format!("{} is kept no more: {image} is removed", digest.short())
+        }
+        What::KeepTagLeft {
+            image,
+            digest,
+            found,
+        } => {
+            let names = from_to(Some(digest), found);
+            format!("{image} was moved by others and is left to them: {names}")
+        }
         What::UpdateSent {
             purpose,
             epoch,

@@ -15,6 +15,7 @@ use crate::cli::failure::{Failure, Said};
 use crate::coordinator::input::Command;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::State;
+use crate::daemon::release::InPlace;
 use crate::daemon::{Ask, Asking, Ears, Finish, Notice, RunError, Session, stop};
 use crate::model::fleet::Fleet;
 
@@ -86,7 +87,30 @@ pub(crate) async fn drive(
         // All is done, and written down.
         _ = interrupts.recv() => {}
     }
-    Ok(result?)
+    let finish = result?;
+    if finish.is_some() {
+        tokio::select! {
+            () = look_after_tags(desk, session) => {}
+            // Each step is written down: it goes on after the next rotation.
+            _ = interrupts.recv() => {}
+        }
+    }
+    Ok(finish)
+}
+
+/// What was good is kept. That it cannot be changes nothing of how the rotation ended.
+async fn look_after_tags(desk: &Desk, session: &mut Session) {
+    let problems = match Box::pin(InPlace::of(session).look_after()).await {
+        Ok(problems) => problems,
+        Err(error) => {
+            desk.output.say(&format!("keep-tags: {error}"));
+            return;
+        }
+    };
+    for problem in problems {
+        desk.output.say(&format!("keep-tags: {}", problem.what));
+        desk.output.say(&format!("  cure: {}", problem.cure));
+    }
 }
 
 async fn run(

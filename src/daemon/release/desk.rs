@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::drive::{Driven, drive};
 use super::found::keep_found;
+use super::keeper::Kept;
+use super::keeping::{self, Keeping};
 use super::prepare::{Ahead, Known, Prepared, REGISTRY, Refused, Rotates, prepare};
 use super::scheduled::{self, Calendar, Due};
 use super::wanted::Wanted;
@@ -18,12 +20,13 @@ use crate::api::release::{Preview, Released, left_behind};
 use crate::api::wire::{Refusal, Reply};
 use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::state::Barred;
+use crate::coordinator::state::{Barred, State};
 use crate::daemon::adapters::Adapters;
 use crate::daemon::audit::{self, Asking};
 use crate::daemon::journal::JournalError;
 use crate::daemon::request::Request;
 use crate::daemon::serve;
+use crate::model::fleet::Fleet;
 use crate::model::id::Channel;
 use crate::model::image::{Digest, ImageRef};
 use crate::model::release::{Act, Cause, End, Moved, Phase, Verb};
@@ -54,6 +57,13 @@ pub(in crate::daemon) enum Note {
         digest: Digest,
     },
     Left(Driven),
+    /// A keep-tag has changed.
+    Kept {
+        kept: Kept,
+        written: oneshot::Sender<()>,
+    },
+    /// Keep-tags were looked after, and this is to be told.
+    LookedAfter(Vec<Problem>),
 }
 
 /// Who asked for an act.
@@ -108,6 +118,7 @@ pub(in crate::daemon) struct Releases {
     again_at: Option<Mono>,
     to_rotate: VecDeque<Following>,
     calendar: Calendar,
+    keeping: Keeping,
     /// Of a process that serves: it begins rotations that follow an act, and promotes when it is time.
     people: Option<mpsc::UnboundedSender<serve::Note>>,
 }
@@ -124,6 +135,7 @@ impl Default for Releases {
             again_at: None,
             to_rotate: VecDeque::new(),
             calendar: Calendar::default(),
+            keeping: Keeping::default(),
             people: None,
         }
     }
@@ -242,6 +254,15 @@ impl Releases {
                 Ok(None)
             }
             Note::Left(driven) => Ok(self.left(driven, now)),
+            Note::Kept { kept, written } => {
+                keeping::write(store, &kept, now.wall)?;
+                let _is_heard = written.send(());
+                Ok(None)
+            }
+            Note::LookedAfter(problems) => {
+                self.keeping.returned(problems);
+                Ok(None)
+            }
         }
     }
 
@@ -408,6 +429,33 @@ impl Releases {
             let driven = Box::pin(drive(adapters, act, notes.clone())).await;
             drop(notes.send(Note::Left(driven)));
         });
+    }
+
+    /// A rotation has ended: keep-tags are looked after beside the loop, by what it left in the
+    /// ledger.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(in crate::daemon) fn look_after(
+        &mut self,
+        (store, fleet, state): (&Store, &Fleet, &State),
+        adapters: &Arc<Adapters>,
+        now: Now,
+    ) -> Result<(), JournalError> {
+        if let Some(errand) = keeping::errand(store, fleet, state, now.wall)? {
+            self.keeping.send_out(errand, adapters, &self.notes);
+        }
+        Ok(())
+    }
+
+    /// Whether keep-tags are being looked after.
+    pub(in crate::daemon) fn is_keeping(&self) -> bool {
+        self.keeping.is_out()
+    }
+
+    /// What a person is to hear of keep-tags, once.
+    pub(in crate::daemon) fn take_to_tell(&mut self) -> Vec<Problem> {
+        self.keeping.take_to_tell()
     }
 
     fn keep(&mut self, act: Act, store: &mut Store, now: Now) -> Result<(), JournalError> {

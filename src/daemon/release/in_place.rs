@@ -1,4 +1,6 @@
 //! Acts of a process that owns the store and answers nobody: a command that does it itself.
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::desk::{Releases, Said, Waiting, rotation_after};
@@ -12,6 +14,10 @@ use crate::daemon::journal::JournalError;
 use crate::daemon::request::Request;
 use crate::daemon::session::Session;
 use crate::model::id::Channel;
+
+/// So long keep-tags are looked after before the process ends: some twenty images at a registry that
+/// answers in a tenth of a second.
+const LOOKS_AFTER: Duration = Duration::from_secs(60);
 
 /// A session, to move tags.
 pub struct InPlace<'a> {
@@ -106,6 +112,30 @@ impl InPlace<'_> {
         rotation_after(&prepared.act, prepared.rotates.clone()?)
     }
 
+    /// Looks after keep-tags, as far as the registries let it and not for long: whoever began the
+    /// rotation waits for the end of this process. What a person is to hear of it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub async fn look_after(&mut self) -> Result<Vec<Problem>, JournalError> {
+        let session = &*self.session;
+        let (now, adapters) = (session.clock().now(), session.adapters.clone());
+        let place = (&session.store, &session.config.fleet, session.state());
+        self.releases.look_after(place, &adapters, now)?;
+        let deadline = tokio::time::Instant::now() + LOOKS_AFTER;
+        while self.releases.is_keeping() {
+            let note = tokio::time::timeout_at(deadline, self.releases.next()).await;
+            let Ok(note) = note else {
+                return Ok(vec![too_slow()]);
+            };
+            let now = self.session.clock().now();
+            let place = (&mut self.session.store, &adapters);
+            let said = self.releases.take(note, place, now)?;
+            said.map(send).unwrap_or_default();
+        }
+        Ok(self.releases.take_to_tell())
+    }
+
     async fn run(&mut self) -> Result<(), JournalError> {
         let adapters = self.session.adapters.clone();
         while self.releases.is_driven() {
@@ -116,6 +146,14 @@ impl InPlace<'_> {
             said.map(send).unwrap_or_default();
         }
         Ok(())
+    }
+}
+
+fn too_slow() -> Problem {
+    Problem {
+        what: "the registries are too slow: not every keep-tag was looked after".to_owned(),
+        cure: "it goes on after the next rotation".to_owned(),
+        is_transient: true,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Tags that are moved: asked for, looked at, carried out beside the loop, and written down by it.
+//! Tags that are moved: asked for, looked at, carried out beside the loop, and written down by it. And tags
+//! that keep what was good.
 mod approve;
 mod desk;
 mod drive;
@@ -6,6 +7,8 @@ mod found;
 mod history;
 mod in_place;
 mod in_service;
+mod keeper;
+mod keeping;
 mod let_go;
 mod prepare;
 mod scheduled;

@@ -300,6 +300,7 @@ impl Server {
                 Some((run, problems)) = self.rehearsed.recv() => self.tell_rehearsal(&run, &problems),
                 _ = ticks.tick() => {
                     self.tell_audit_daily();
+                    self.tell_kept();
                     if let Err(error) = self.tell_tokens() {
                         tracing::warn!(%error, "the audit is not told of tokens");
                     }
@@ -421,6 +422,25 @@ impl Server {
 
     fn tend_release(&mut self) -> Result<(), JournalError> {
         self.control.tend_release(&mut self.session.release_place())
+    }
+
+    /// What was good is kept, beside the loop.
+    fn look_after(&mut self) -> Result<(), JournalError> {
+        let session = &self.session;
+        let now = session.clock().now();
+        let place = (&session.store, &session.config.fleet, session.state());
+        self.control.look_after(place, &session.adapters, now)
+    }
+
+    fn tell_kept(&mut self) {
+        for problem in self.control.releases.take_to_tell() {
+            self.say(Note {
+                severity: Severity::Warning,
+                what: format!("keep-tags: {}", problem.what),
+                cure: Some(problem.cure),
+                channels: None,
+            });
+        }
     }
 
     fn take_release(&mut self, note: release::Note) -> Result<(), JournalError> {
@@ -766,6 +786,7 @@ impl Server {
             Ok(finish) => {
                 if finish.is_some() {
                     self.tracer.tell(self.control.story());
+                    self.look_after()?;
                 }
                 Ok(finish)
             }

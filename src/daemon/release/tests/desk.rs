@@ -1,9 +1,10 @@
+//! What is open and what waits for its time is taken up, whatever the store says.
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::desk::Releases;
-use super::scheduled::{Calendar, Due};
+use super::super::desk::Releases;
+use super::super::scheduled::{Calendar, Due};
 use crate::coordinator::tests::world;
 use crate::daemon::adapters::Adapters;
 use crate::daemon::clock::Clock;
