@@ -5,6 +5,7 @@ use super::super::executor;
 use super::super::journal::JournalError;
 use super::super::release::{self, keep_found};
 use crate::api::status::LastEnd;
+use crate::coordinator::effect::Effect;
 use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::outcome::{EngineOutcome, Outcome};
 use crate::coordinator::plan::Mode;
@@ -108,6 +109,13 @@ impl Night<'_> {
             release::unless_damaged(kept.map_err(JournalError::Store))?;
         }
         Ok(())
+    }
+
+    /// The last good digests stay on hosts. A damaged ledger keeps nothing more, and ends no night.
+    pub(super) fn keep_on_hosts(&self, effects: &mut [Effect]) -> Result<(), RunError> {
+        let (fleet, state) = (self.adapters.fleet(), self.coordinator.state());
+        let kept = release::kept_on_hosts(self.store, fleet, state, effects);
+        Ok(release::unless_damaged(kept)?)
     }
 
     fn keep(

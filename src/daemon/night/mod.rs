@@ -246,7 +246,7 @@ impl Night<'_> {
         if events.is_empty() {
             store.audit(&told).map_err(JournalError::Store)?;
         }
-        let effects = self.coordinator.commit(decision, now, |events| {
+        let mut effects = self.coordinator.commit(decision, now, |events| {
             seq = journal::append(store, rotation.as_ref(), (events, &told), now)?;
             Ok::<(), JournalError>(())
         })?;
@@ -268,6 +268,7 @@ impl Night<'_> {
             self.note_end(step.event, now);
             self.follow_up(step.event, moves);
         }
+        self.keep_on_hosts(&mut effects)?;
         executor.keep_only(self.coordinator.awaited_tokens());
         executor.start(effects);
         Ok(Ok(()))

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::desk::Note;
 use super::keeper::{Errand, Kept, look_after};
 use crate::api::audit::What;
+use crate::coordinator::effect::{Effect, EngineRequest, Request};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::State;
 use crate::daemon::adapters::Adapters;
@@ -16,7 +17,7 @@ use crate::daemon::audit;
 use crate::daemon::journal::JournalError;
 use crate::model::fleet::Fleet;
 use crate::model::image::Digest;
-use crate::model::release::{Facts, KeepPhase, Moved, Passed, Upkeep};
+use crate::model::release::{Facts, KeepPhase, Moved, Passed, Upkeep, kept_at};
 use crate::store::{By, Reader, Store};
 
 /// Whether keep-tags are being looked after, and what comes of it.
@@ -116,6 +117,37 @@ pub(super) fn write(store: &mut Store, kept: &Kept, at: Timestamp) -> Result<(),
             };
             store.drop_tag(&tag.image, &told(&left))?;
         }
+    }
+    Ok(())
+}
+
+/// More is kept on hosts than the machine asks for: the last good digests. Nothing is taken from what
+/// it keeps.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub(in crate::daemon) fn kept_on_hosts(
+    store: &Reader,
+    fleet: &Fleet,
+    state: &State,
+    effects: &mut [Effect],
+) -> Result<(), JournalError> {
+    let mut known = None;
+    for effect in effects {
+        let Request::Engine { site, request, .. } = &mut effect.request else {
+            continue;
+        };
+        let EngineRequest::Prune { keep } = request else {
+            continue;
+        };
+        let Some(site) = fleet.sites.get(site).filter(|_| fleet.release.keep > 0) else {
+            continue;
+        };
+        let known = match &mut known {
+            Some(known) => known,
+            none => none.insert(Known::of(store, state)?),
+        };
+        keep.extend(kept_at(fleet, &site.hosts, known.facts()));
     }
     Ok(())
 }

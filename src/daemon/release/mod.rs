@@ -24,6 +24,7 @@ pub(super) use desk::{Following, Note, Place, Releases, Said, Waiting};
 pub(super) use found::{keep_found, keep_passed, unless_damaged};
 pub use history::history;
 pub use in_place::InPlace;
+pub(super) use keeping::kept_on_hosts;
 pub(super) use let_go::let_go;
 pub use prepare::{Prepared, Refused, Rotates};
 pub use standing::{Remembered, open_act, standing};
