@@ -123,6 +123,9 @@ pub struct Entry {
     pub moved: Moved,
     /// The sites that passed a visit with it, and when first.
     pub passed: BTreeMap<SiteName, Timestamp>,
+    /// The keep-tags that it has.
+    #[serde(default)]
+    pub kept: Vec<Tag>,
 }
 
 /// How the tags of every image that follows a channel stand.
@@ -143,7 +146,26 @@ pub struct ImageStanding {
     pub name: String,
     pub services: Vec<ServiceName>,
     pub tags: Vec<TagStanding>,
+    /// What is kept of it, the latest first.
+    #[serde(default)]
+    pub kept: Vec<KeptStanding>,
 }
+
+/// A digest that is kept, and as what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptStanding {
+    pub digest: Digest,
+    /// The keep-tag.
+    pub tag: Tag,
+    /// When it was put.
+    pub since: Timestamp,
+    /// It is beyond what is kept, and the registry does not remove the tag: why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// A tag alone, without its repository.
+pub type Tag = String;
 
 /// One tag of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,11 +12,10 @@ use crate::config::{self, Loaded};
 use crate::coordinator::event::Event;
 use crate::coordinator::state::State;
 use crate::daemon::past::{self, Past};
-use crate::daemon::release::Remembered;
+use crate::daemon::release::{Ledger, Remembered};
 use crate::daemon::ttl_high;
 use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, RotationId, SiteName};
-use crate::model::release::{Moved, Passed};
 use crate::model::time::{Now, Ttl};
 use crate::store::{Reader, RotationSpan, Store, StoreError};
 
@@ -82,9 +81,9 @@ impl Memory {
         Ok(Past::recent(&self.reader, loaded, &self.options)?.state())
     }
 
-    /// Every move of a tag, and what passed at which site.
-    pub(crate) fn ledger(&self) -> Result<(Vec<Moved>, Vec<Passed>), Failure> {
-        Ok((self.reader.moves()?, self.reader.passed()?))
+    /// Every move of a tag, what passed at which site, and the keep-tags.
+    pub(crate) fn ledger(&self) -> Result<Ledger, Failure> {
+        Ok(Ledger::read(&self.reader)?)
     }
 
     /// What is remembered of releases.

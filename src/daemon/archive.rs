@@ -50,9 +50,9 @@ impl Archive {
     /// The last moves of tags.
     pub(super) fn moves(self, image: Option<String>, last: usize, answer: oneshot::Sender<Answer>) {
         self.tell(answer, move |archive, reader| {
-            let (moved, passed) = (reader.moves()?, reader.passed()?);
+            let ledger = release::Ledger::read(reader)?;
             drop(archive);
-            let history = release::history(&moved, &passed, image.as_deref(), last);
+            let history = release::history(&ledger, image.as_deref(), last);
             let value = serde_json::to_value(history).unwrap_or_default();
             Ok(Answer::Reply(Reply::Ok(value)))
         });

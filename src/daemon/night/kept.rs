@@ -114,7 +114,8 @@ impl Night<'_> {
     /// The last good digests stay on hosts. A damaged ledger keeps nothing more, and ends no night.
     pub(super) fn keep_on_hosts(&self, effects: &mut [Effect]) -> Result<(), RunError> {
         let (fleet, state) = (self.adapters.fleet(), self.coordinator.state());
-        let kept = release::kept_on_hosts(self.store, fleet, state, effects);
+        let kept =
+            release::kept_on_hosts(self.store, (fleet, state), effects, self.clock.now().wall);
         Ok(release::unless_damaged(kept)?)
     }
 

@@ -128,9 +128,9 @@ pub(super) fn write(store: &mut Store, kept: &Kept, at: Timestamp) -> Result<(),
 /// Where the ledger cannot be read.
 pub(in crate::daemon) fn kept_on_hosts(
     store: &Reader,
-    fleet: &Fleet,
-    state: &State,
+    (fleet, state): (&Fleet, &State),
     effects: &mut [Effect],
+    at: Timestamp,
 ) -> Result<(), JournalError> {
     let mut known = None;
     for effect in effects {
@@ -145,7 +145,7 @@ pub(in crate::daemon) fn kept_on_hosts(
         };
         let known = match &mut known {
             Some(known) => known,
-            none => none.insert(Known::of(store, state)?),
+            none => none.insert(Known::of(store, state, at)?),
         };
         keep.extend(kept_at(fleet, &site.hosts, known.facts()));
     }

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::desk::refusal;
+use super::ledger::Ledger;
 use super::prepare::{Refused, chosen, told};
 use super::scheduled::waits;
 use crate::api::asked::Answer;
 use crate::api::pinned::Pinned;
-use crate::api::release::{ImageStanding, Standing, TagStanding, Waits};
+use crate::api::release::{ImageStanding, KeptStanding, Standing, TagStanding, Waits};
 use crate::api::wire::Reply;
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
@@ -20,7 +21,7 @@ use crate::daemon::night::RunError;
 use crate::model::fleet::{Fleet, Site};
 use crate::model::id::{Channel, ServiceName, SiteName};
 use crate::model::image::ImageRef;
-use crate::model::release::{Act, Approval, Moved, Passed, approved_by, running};
+use crate::model::release::{Act, Approval, KeepPhase, KeepTag, Moved, approved_by, running};
 use crate::registry::Registries;
 use crate::store::{Reader, StoreError};
 
@@ -53,6 +54,7 @@ pub async fn standing(
             name: followed.name(),
             services,
             tags,
+            kept: kept_of(&followed.name(), &remembered.ledger.kept),
         });
     }
     Ok(Standing {
@@ -66,8 +68,7 @@ pub async fn standing(
 /// What the store has on how tags came where they are.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
-    moved: Vec<Moved>,
-    passed: Vec<Passed>,
+    ledger: Ledger,
     approvals: Vec<Approval>,
     scheduled: Vec<Waits>,
     /// What the act that has not ended is called.
@@ -79,8 +80,7 @@ impl Remembered {
     /// Where the store cannot be read.
     pub fn of(store: &Reader) -> Result<Remembered, StoreError> {
         Ok(Remembered {
-            moved: store.moves()?,
-            passed: store.passed()?,
+            ledger: Ledger::read(store)?,
             approvals: store.approvals()?,
             scheduled: store.scheduled()?.iter().map(waits).collect(),
             open: open_act(store)?,
@@ -157,12 +157,17 @@ async fn look(
         Ok(None) => (None, None),
         Err(problem) => (None, Some(problem.what)),
     };
-    let last = remembered.moved.iter().rev().find(|it| it.image == image);
+    let last = remembered
+        .ledger
+        .moved
+        .iter()
+        .rev()
+        .find(|it| it.image == image);
     // What the ledger last heard is not what the registry has: nobody knows how it came there.
     let is_it = |it: &&Moved| now.as_ref().is_none_or(|now| now.digest == it.new);
     TagStanding {
         moved: last.filter(is_it).cloned(),
-        sites: running(fleet, &image, &remembered.passed, at),
+        sites: running(fleet, &image, &remembered.ledger.passed, at),
         pinned: pinned(fleet, &image, at),
         approved_by: now.as_ref().map_or(Vec::new(), |now| {
             let approved = approved_by(&remembered.approvals, &now.digest);
@@ -182,6 +187,25 @@ fn pinned(fleet: &Fleet, image: &ImageRef, at: Timestamp) -> BTreeMap<SiteName, 
         Some((name.clone(), pinned))
     };
     fleet.sites.iter().filter_map(of).collect()
+}
+
+/// The keep-tags of a repository that were read back there, the latest first.
+fn kept_of(name: &str, tags: &[KeepTag]) -> Vec<KeptStanding> {
+    let is_there = |tag: &&KeepTag| match tag.phase {
+        KeepPhase::Kept => true,
+        KeepPhase::Removing => tag.refused.is_some(),
+        KeepPhase::Putting => false,
+    };
+    let theirs = tags.iter().filter(|tag| tag.image.name() == name);
+    let mut theirs: Vec<&KeepTag> = theirs.filter(is_there).collect();
+    theirs.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.image.cmp(&a.image)));
+    let of = |tag: &KeepTag| KeptStanding {
+        digest: tag.digest.clone(),
+        tag: tag.name().to_owned(),
+        since: tag.at,
+        refused: tag.refused.clone(),
+    };
+    theirs.into_iter().map(of).collect()
 }
 
 /// In order of promotion, and then those that only a host follows.

@@ -8,7 +8,7 @@ use super::super::super::grid::grid;
 use super::super::super::memory::Memory;
 use crate::api::release::{self, Entry};
 use crate::api::wire::Command;
-use crate::daemon::release::history;
+use crate::daemon::release::{Ledger, history};
 use crate::model::image::Digest;
 use crate::model::release::Cause;
 
@@ -37,11 +37,11 @@ pub(super) async fn run(desk: &Desk, args: &History) -> Outcome {
         show(desk, &told);
         return Ok(Exit::Done);
     };
-    let (moved, passed) = match Memory::open(desk, &loaded)? {
+    let ledger = match Memory::open(desk, &loaded)? {
         Some(memory) => memory.ledger()?,
-        None => (Vec::new(), Vec::new()),
+        None => Ledger::default(),
     };
-    show(desk, &history(&moved, &passed, args.image.as_deref(), last));
+    show(desk, &history(&ledger, args.image.as_deref(), last));
     Ok(Exit::Done)
 }
 
@@ -59,10 +59,14 @@ fn show(desk: &Desk, history: &release::History) {
         let moved = &entry.moved;
         let passed: Vec<&str> = entry.passed.keys().map(|site| site.as_str()).collect();
         let old = moved.old.as_ref().map_or("-", Digest::short);
+        let kept = match entry.kept.join(", ") {
+            none if none.is_empty() => none,
+            tags => format!(" (kept as {tags})"),
+        };
         [
             desk.when.ago(moved.at, now),
             moved.image.to_string(),
-            format!("{old} → {}", moved.new.short()),
+            format!("{old} → {}{kept}", moved.new.short()),
             cause(moved.cause).to_owned(),
             match &moved.reason {
                 Some(reason) => format!("{}: {}", moved.who, printable(reason)),

@@ -8,7 +8,7 @@ use super::super::super::grid::grid;
 use super::super::super::memory::Memory;
 use super::act::manifest;
 use super::history::cause;
-use crate::api::release::{ImageStanding, Standing, TagStanding};
+use crate::api::release::{ImageStanding, KeptStanding, Standing, TagStanding};
 use crate::api::wire::Command;
 use crate::daemon::release::{Remembered, standing};
 use crate::model::release::Running;
@@ -66,7 +66,21 @@ fn show(desk: &Desk, standing: &Standing) {
             parts.push(line);
         }
     }
+    for image in &standing.images {
+        parts.extend(image.kept.iter().map(|kept| kept_as(desk, image, kept)));
+    }
     desk.output.result(&parts.join("\n"));
+}
+
+/// `r.example.com/web: 4f5a0b1c2d3e kept as release-v2.4.1.11.23.1, 3 h ago`.
+fn kept_as(desk: &Desk, image: &ImageStanding, kept: &KeptStanding) -> String {
+    let since = desk.when.ago(kept.since, desk.clock.now().wall);
+    let refused = match &kept.refused {
+        Some(why) => format!("; it is to go and stays: {why}"),
+        None => String::new(),
+    };
+    let (name, digest) = (&image.name, kept.digest.short());
+    format!("{name}: {digest} kept as {}, {since}{refused}", kept.tag)
 }
 
 fn row(desk: &Desk, image: &ImageStanding, tag: &TagStanding) -> [String; 6] {
