@@ -29,6 +29,7 @@ mod first_night;
 mod hooks;
 mod hosts_fail;
 mod images;
+mod kept;
 mod killed;
 mod lines_fail;
 mod monitoring;
