@@ -1408,7 +1408,7 @@ fn what_a_release_asks_for_is_a_time_and_a_number() {
     15 | keeps = 1
        | ^^^^^
        |
-       = help: [release] knows approvals, keep, soak, tag
+       = help: did you mean "keep"?
     "#);
 }
 

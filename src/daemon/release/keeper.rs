@@ -109,15 +109,37 @@ impl Keeper<'_> {
                 KeepPhase::Putting => self.is_kept(tag).await,
                 KeepPhase::Kept | KeepPhase::Removing => Ok(()),
             },
-            Ok(None) => self.put(tag, true).await,
+            Ok(None) => self.put_again(tag).await,
             Ok(Some(found)) => {
                 let again = Wanted {
                     image: tag.image.clone(),
                     digest: tag.digest.clone(),
-                    is_last: true,
+                    is_last: false,
                 };
                 self.left(tag, found).await?;
                 self.put_on(again).await
+            }
+            Err(problem) => {
+                self.give_up(&tag.image, problem);
+                Ok(())
+            }
+        }
+    }
+
+    /// It was removed by somebody else, or its process died before it was put.
+    async fn put_again(&mut self, tag: KeepTag) -> Result<(), Cut> {
+        match self.registries.named(&at(&tag.image, &tag.digest)).await {
+            Ok(Some(_)) => self.put(tag).await,
+            Ok(None) => {
+                let (image, digest) = (&tag.image, &tag.digest);
+                self.problems.push(Problem {
+                    what: format!("{image}: the tag is gone, and {digest} with it"),
+                    cure:
+                        "see who or what removes it there: keep-tags are not for others to remove"
+                            .to_owned(),
+                    is_transient: false,
+                });
+                self.tell(Kept::Removed(tag)).await
             }
             Err(problem) => {
                 self.give_up(&tag.image, problem);
@@ -156,7 +178,7 @@ impl Keeper<'_> {
             phase: KeepPhase::Putting,
             refused: None,
         };
-        self.put(tag, is_last).await
+        self.put(tag).await
     }
 
     /// `None`: the registry has no such manifest.
@@ -195,7 +217,7 @@ impl Keeper<'_> {
     }
 
     /// Written down first: whoever comes after a crash knows whose it is.
-    async fn put(&mut self, tag: KeepTag, is_last: bool) -> Result<(), Cut> {
+    async fn put(&mut self, tag: KeepTag) -> Result<(), Cut> {
         let tag = KeepTag {
             phase: KeepPhase::Putting,
             at: self.at,
@@ -203,12 +225,7 @@ impl Keeper<'_> {
         };
         let manifest = match self.registries.manifest(&at(&tag.image, &tag.digest)).await {
             Ok(manifest) => manifest,
-            Err(FetchError::Gone(_)) if !is_last => return Ok(()),
-            Err(FetchError::Gone(_)) => {
-                self.give_up(&tag.image, lost(&tag.image, &tag.digest));
-                return Ok(());
-            }
-            Err(FetchError::Failed(problem)) => {
+            Err(FetchError::Gone(problem) | FetchError::Failed(problem)) => {
                 self.give_up(&tag.image, problem);
                 return Ok(());
             }

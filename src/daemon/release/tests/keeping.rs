@@ -111,6 +111,18 @@ async fn a_registry_that_has_lost_what_runs_is_told_and_one_that_is_away_too() {
     world.pass(&lost);
     let told = world.look_after().await;
     assert!(told[0].what.contains("has lost"), "{told:?}");
+    // It had a tag once.
+    let tag = KeepTag {
+        image: world.tag(7),
+        digest: lost,
+        at: world.now.wall,
+        phase: KeepPhase::Kept,
+        refused: None,
+    };
+    world.store.keep_tag(&tag, &[]).unwrap();
+    let told = world.look_after().await;
+    assert!(told[0].what.contains("the tag is gone"), "{told:?}");
+    assert_eq!(world.kept(), []);
     let good = world.digests[0].clone();
     world.pass(&good);
     assert_eq!(world.look_after().await, [], "an older one may be gone");
