@@ -457,7 +457,7 @@ fn what_a_playbook_leaves_out_is_as_in_nightly() {
             },
             then: StillBusy::PutBack,
         },
-        verify: Verify { hold: false },
+        verify: Verify::default(),
         soak: Soak {
             for_at_least: Duration::from_secs(60),
             traffic_within: Duration::from_secs(120),
@@ -502,6 +502,7 @@ strays = "remove"
 before = { command = ["/bin/backup", "{site}"], within = "1h" }
 logs = "64KiB"
 [verify]
+for = "30s"
 hold = true
 [soak]
 for = "5m"
@@ -562,6 +563,7 @@ then = "quarantine"
             then: Proceed,
         },
         verify: Verify {
+            for_at_least: 30s,
             hold: true,
         },
         soak: Soak {

@@ -23,6 +23,8 @@ pub struct Caution {
     pub drain_at_least: Option<Duration>,
     pub drain_at_most: Option<Duration>,
     pub soak_for: Option<Duration>,
+    #[serde(default)]
+    pub verify_for: Option<Duration>,
     /// Rebuilt sites wait for a person who tries them.
     #[serde(default)]
     pub hold: bool,
@@ -49,6 +51,7 @@ impl Caution {
             drain_at_least: more(playbook.drain.at_least, was.drain.at_least),
             drain_at_most: more(playbook.drain.at_most, was.drain.at_most),
             soak_for: more(playbook.soak.for_at_least, was.soak.for_at_least),
+            verify_for: more(playbook.verify.for_at_least, was.verify.for_at_least),
             hold: playbook.verify.hold && !was.verify.hold,
         };
         (caution != Caution::default()).then_some(caution)
@@ -68,6 +71,7 @@ impl Caution {
         longer(&mut playbook.drain.at_least, self.drain_at_least);
         longer(&mut playbook.drain.at_most, self.drain_at_most);
         longer(&mut playbook.soak.for_at_least, self.soak_for);
+        longer(&mut playbook.verify.for_at_least, self.verify_for);
         let most = self.max_unavailable.unwrap_or(playbook.max_unavailable);
         playbook.max_unavailable = playbook.max_unavailable.min(most);
         playbook.verify.hold |= self.hold;
@@ -85,6 +89,7 @@ impl Caution {
         let times = [
             lasting("[drain].at_least", self.drain_at_least),
             lasting("[drain].at_most", self.drain_at_most),
+            lasting("[verify].for", self.verify_for),
             lasting("[soak].for", self.soak_for),
             self.hold.then(|| "[verify].hold".to_owned()),
         ];

@@ -87,8 +87,9 @@ pub struct Follow {
 pub enum ProbeManner {
     /// The floor's look: one try of every probe at every address, and one more after 1 s.
     Look,
-    /// Until every probe passed `passes` times in a row at every address, or its `within` passed.
-    Verify,
+    /// Until every probe passed `passes` times in a row at every address, or its `within` passed; and
+    /// then for so long that none fails twice in a row.
+    Verify { lasts: Duration },
     /// Again and again; ends only when a probe fails twice in a row (5 s apart at most).
     Watch,
 }

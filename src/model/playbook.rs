@@ -130,6 +130,8 @@ pub struct Before {
 /// What a rebuilt site has to show before it goes back in, beside what it always has to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verify {
+    /// Its probes go on passing for so long before users come, where its images are new there.
+    pub for_at_least: Duration,
     /// It waits, out of DNS, for a person who tries it by hand.
     pub hold: bool,
 }

@@ -81,7 +81,9 @@ impl Prober {
         };
         match manner {
             ProbeManner::Look => all(checks.iter().map(|check| run.look(check))).await,
-            ProbeManner::Verify => all(checks.iter().map(|check| run.verify(check))).await,
+            ProbeManner::Verify { lasts } => {
+                all(checks.iter().map(|check| run.verify(check, lasts))).await
+            }
             ProbeManner::Watch => failing(vec![run.watch_all(checks).await]),
         }
     }
@@ -102,11 +104,11 @@ impl Run<'_> {
         self.try_once(check, None).await
     }
 
-    async fn verify(&self, check: &Check) -> Result<(), Problem> {
+    async fn verify(&self, check: &Check, lasts: Duration) -> Result<(), Problem> {
         let mut last = Ok(());
         let passing = self.pass_in_a_row(check, &mut last);
         if timeout(check.within, passing).await.is_ok() {
-            return Ok(());
+            return self.go_on_passing(check, lasts).await;
         }
         let within = check.within;
         Err(match last {
@@ -119,6 +121,17 @@ impl Run<'_> {
                 "raise the probe's within, or ask for fewer passes",
             ),
         })
+    }
+
+    async fn go_on_passing(&self, check: &Check, lasts: Duration) -> Result<(), Problem> {
+        if lasts.is_zero() {
+            return Ok(());
+        }
+        match timeout(lasts, self.watch(check)).await {
+            Ok(problem) => Err(problem),
+            // What broke since it was last tried is not to be put in.
+            Err(_) => self.look(check).await,
+        }
     }
 
     async fn pass_in_a_row(&self, check: &Check, last: &mut Result<(), Problem>) {

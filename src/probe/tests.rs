@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::stub::{Reply, Stub, http};
 use super::{Prober, Try};
-use crate::coordinator::effect::ProbeManner::{self, Look, Verify, Watch};
+use crate::coordinator::effect::ProbeManner::{self, Look, Watch};
 use crate::coordinator::outcome::{ProbeOutcome, Problem};
 use crate::model::fleet::{
     Dns, Fleet, Probe, ProbeTarget, RecordPolicy, Site, TsigAlgorithm, TsigKey,
@@ -262,6 +262,39 @@ async fn a_private_authority_vouches_for_the_name_that_is_asked_for() {
     );
 }
 
+/// Until it has passed so often in a row.
+const VERIFY: ProbeManner = ProbeManner::Verify {
+    lasts: Duration::ZERO,
+};
+
+#[tokio::test]
+async fn what_is_new_goes_on_passing_for_a_while_and_what_breaks_meanwhile_has_failed() {
+    let lasts = |millis| ProbeManner::Verify {
+        lasts: Duration::from_millis(millis),
+    };
+    // Two passes of the probe, and then it breaks.
+    let breaking = || {
+        let count = AtomicUsize::new(0);
+        move |_: &_| match count.fetch_add(1, Ordering::Relaxed) {
+            0..3 => http("200 OK", &[], ""),
+            _ => http("500 Dead", &[], ""),
+        }
+    };
+    let stub = Stub::start("127.0.0.1", breaking()).await;
+    let fleet = www(vec![front(&stub, "/", |_| {})]);
+    assert_eq!(probe(&fleet, VERIFY).await, ProbeOutcome::Passed);
+    // However short: what broke since the last look is not put in.
+    for millis in [1, 6000] {
+        let stub = Stub::start("127.0.0.1", breaking()).await;
+        let fleet = www(vec![front(&stub, "/", |_| {})]);
+        let problems = failing(probe(&fleet, lasts(millis)).await);
+        assert!(problems[0].what.contains("HTTP 500"), "{problems:?}");
+    }
+    let good = Stub::start("127.0.0.1", |_| http("200 OK", &[], "")).await;
+    let fleet = www(vec![front(&good, "/", |_| {})]);
+    assert_eq!(probe(&fleet, lasts(100)).await, ProbeOutcome::Passed);
+}
+
 #[tokio::test]
 async fn verify_wants_passes_in_a_row_and_takes_no_longer_than_they_need() {
     // Fails the 1st and the 3rd time: passes 2, 4, 5 and 6.
@@ -275,7 +308,7 @@ async fn verify_wants_passes_in_a_row_and_takes_no_longer_than_they_need() {
     })
     .await;
     let fleet = www(vec![front(&stub, "/", |_| {})]);
-    assert_eq!(probe(&fleet, Verify).await, ProbeOutcome::Passed);
+    assert_eq!(probe(&fleet, VERIFY).await, ProbeOutcome::Passed);
     assert_eq!(stub.requests().len(), 6);
 }
 
@@ -285,7 +318,7 @@ async fn verify_ends_with_the_last_error_of_each_probe() {
     let bad = Stub::start("127.0.0.1", |_| http("503 Starting", &[], "")).await;
     let short = |probe: &mut Probe| probe.within = Duration::from_millis(1200);
     let fleet = www(vec![front(&good, "/", short), front(&bad, "/", short)]);
-    let problems = failing(probe(&fleet, Verify).await);
+    let problems = failing(probe(&fleet, VERIFY).await);
     let [problem] = problems.as_slice() else {
         panic!("{problems:?}")
     };
@@ -315,7 +348,7 @@ async fn watch_ends_when_a_probe_fails_twice_in_a_row_and_not_before() {
 async fn a_site_without_probes_passes_and_is_watched_for_ever() {
     let fleet = www(Vec::new());
     assert_eq!(probe(&fleet, Look).await, ProbeOutcome::Passed);
-    assert_eq!(probe(&fleet, Verify).await, ProbeOutcome::Passed);
+    assert_eq!(probe(&fleet, VERIFY).await, ProbeOutcome::Passed);
     let watching = timeout(Duration::from_millis(100), probe(&fleet, Watch));
     assert!(watching.await.is_err());
 }
@@ -354,7 +387,7 @@ async fn progress_tells_each_try() {
     let progress = move |tried: Try| sender.send(tried).unwrap();
     let probing = Prober::new(&fleet);
     assert_eq!(
-        probing.probe(&site, Verify, &progress).await,
+        probing.probe(&site, VERIFY, &progress).await,
         ProbeOutcome::Passed
     );
     let mut passes = Vec::new();

@@ -132,7 +132,7 @@ impl Obeying {
             } => Outcome::Engine(self.engine(&(site.clone(), host.clone()), request)?),
             Request::Probe {
                 site,
-                manner: ProbeManner::Look | ProbeManner::Verify,
+                manner: ProbeManner::Look | ProbeManner::Verify { .. },
                 ..
             } => Outcome::Probe(match self.failing.get(site) {
                 None => ProbeOutcome::Passed,

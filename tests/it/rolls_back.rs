@@ -64,18 +64,14 @@ fn a_release_that_dies_at_once_is_rolled_back_without_a_registry_and_barred_unti
 }
 
 #[test]
-fn one_that_dies_in_service_or_answers_500_is_rolled_back_too() -> Result<()> {
+fn one_that_answers_500_or_dies_after_20_seconds_is_met_by_nobody() -> Result<()> {
     let (lab, options) = passed()?;
-    edit(
-        &lab,
-        "playbooks/nightly.toml",
-        "for = \"2s\"\ntraffic_within",
-        "for = \"20s\"\ntraffic_within",
-    )?;
+    let playbook = "playbooks/nightly.toml";
+    edit(&lab, playbook, "[soak]", "[verify]\nfor = \"30s\"\n[soak]")?;
     let good = [lab.digest("web", "master")?];
     for (version, kind) in [
         ("v2", ImageKind::Answers500),
-        ("v3", ImageKind::DiesAfter(14)),
+        ("v3", ImageKind::DiesAfter(20)),
     ] {
         let before = ids(&lab, &["fra1"])?;
         lab.push_as(&Push::new(kind, "web", "master").version(version))?;
@@ -85,7 +81,23 @@ fn one_that_dies_in_service_or_answers_500_is_rolled_back_too() -> Result<()> {
         check_recreated(&lab, &["fra1"], &options, &before, &good)?;
         check_at_rest(&lab, &SITES)?;
     }
-    Ok(())
+    lab.lost_nobody()
+}
+
+#[test]
+fn one_that_dies_in_service_leaves_and_is_rolled_back_too() -> Result<()> {
+    let (lab, options) = passed()?;
+    let playbook = "playbooks/nightly.toml";
+    let soak = "for = \"20s\"\ntraffic_within";
+    edit(&lab, playbook, "for = \"2s\"\ntraffic_within", soak)?;
+    let good = [lab.digest("web", "master")?];
+    let before = ids(&lab, &["fra1"])?;
+    lab.push_as(&Push::new(ImageKind::DiesAfter(14), "web", "master").version("v2"))?;
+    let bad = lab.digest("web", "master")?;
+    let ended = night_without_registry(&lab)?.expect(6)?;
+    rolled_back(&ended, &bad)?;
+    check_recreated(&lab, &["fra1"], &options, &before, &good)?;
+    check_at_rest(&lab, &SITES)
 }
 
 /// A night whose registry is switched off once its images are there.

@@ -227,6 +227,7 @@ impl<'a> FromToml<'a> for Before {
 fn read_verify(table: Option<Table<'_>>, findings: &mut Findings) -> Verify {
     let mut verify = Verify::default();
     if let Some(mut table) = table {
+        verify.for_at_least = table.optional("for", findings).unwrap_or_default();
         verify.hold = table.optional("hold", findings).unwrap_or(verify.hold);
         table.later("warm", "probes and health checks verify a site", findings);
         table.finish(findings);

@@ -6,6 +6,7 @@ use super::{
     ask, began, count, end_of, everything_is_new, is_idle_without_debts, is_new_on, is_unhurt,
     night, said, visit_end,
 };
+use crate::coordinator::effect::ProbeManner;
 use crate::coordinator::event::{Event, RotationEnd, VisitEnd};
 use crate::coordinator::intent::Intent;
 use crate::coordinator::plan::{Mode, Options};
@@ -224,7 +225,7 @@ fn a_host_left_out_is_not_touched_and_its_address_returns_with_the_visit_that_in
     world.run(&mut machine);
     assert!(is_new_on(&world, "nyc2") && serves(&world));
     let verified = world.probed.iter().filter(|(probed, manner, _)| {
-        *probed == site("nyc") && *manner == crate::coordinator::effect::ProbeManner::Verify
+        *probed == site("nyc") && matches!(manner, ProbeManner::Verify { .. })
     });
     assert!(
         verified.clone().count() > 0 && verified.clone().all(|(.., without)| without.is_empty())

@@ -1,6 +1,7 @@
 //! A site whose new images fail serves its last good ones again, and what failed is barred.
 use super::world::{World, digest, fleet, playbook, site};
 use super::*;
+use crate::coordinator::effect::ProbeManner;
 use crate::coordinator::input::{Command, Input};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Survey, plan};
@@ -33,6 +34,39 @@ fn one_whose_new_images_answer_nobody_never_has_users_on_them() {
     is_rolled_back(&world, machine.state());
     let restored = |event: &Event| is_soaking(event, "fra");
     assert_eq!(count(&world, restored), 2, "once in each night");
+}
+
+#[test]
+fn what_is_new_is_watched_before_it_is_put_in_and_what_is_gone_back_to_is_not() {
+    let lasts = std::time::Duration::from_secs(30);
+    let mut playbook = playbook();
+    playbook.failure.then = FailureThen::LastGood;
+    playbook.verify.for_at_least = lasts;
+    let mut world = World::of(fleet(), playbook);
+    let mut machine = night(&mut world);
+    world.run(&mut machine);
+    world.tag = 3;
+    world.probed.clear();
+    let how = BadImage::FailsProbes;
+    world.faults.bad_images.insert(digest(3), how);
+    let options = Options::default();
+    ask(&mut world, &mut machine, Mode::Rotate, None, options);
+    world.run(&mut machine);
+    is_rolled_back(&world, machine.state());
+    let verified = world
+        .probed
+        .iter()
+        .filter_map(|(name, manner, _)| match manner {
+            ProbeManner::Verify { lasts } if *name == site("fra") => Some(*lasts),
+            ProbeManner::Verify { .. } | ProbeManner::Look | ProbeManner::Watch => None,
+        });
+    let verified: Vec<_> = verified.collect();
+    let (back, new) = verified.split_last().unwrap();
+    assert!(
+        !new.is_empty() && new.iter().all(|it| *it == lasts),
+        "{new:?}"
+    );
+    assert!(back.is_zero(), "users wait");
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn it_is_remembered_over_the_death_of_the_process_and_said_once() {
     let input = reread(&world, |fleet, playbook| {
         keeps(fleet, 2);
         playbook.verify.hold = true;
+        playbook.verify.for_at_least = Duration::from_secs(20);
     });
     world.tells(&mut machine, &input);
     world.tells(&mut machine, &input);
@@ -135,7 +136,11 @@ fn it_is_remembered_over_the_death_of_the_process_and_said_once() {
     });
     assert_eq!(
         told.unwrap(),
-        ["www.example.com. keeps 2 other sites", "[verify].hold"]
+        [
+            "www.example.com. keeps 2 other sites",
+            "[verify].for 20s",
+            "[verify].hold"
+        ]
     );
 }
 

@@ -1,6 +1,7 @@
 //! The effects that a visit awaits: a function of its state, so that resuming needs no code.
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::coordinator::awaited::Awaited;
 use crate::coordinator::context::Context;
@@ -12,7 +13,7 @@ use crate::coordinator::plan::Plan;
 use crate::coordinator::retry;
 use crate::coordinator::state::{
     EvidenceWork, HookTurn, HostWork, LastInventory, Quietness, Rotation, Stage, State,
-    TrafficWait, Visit, Wait,
+    TrafficWait, Trial, Visit, Wait,
 };
 use crate::model::fleet::Host;
 use crate::model::hook::{Gate, Occasion};
@@ -210,8 +211,8 @@ impl Asks<'_> {
                     self.add_engine(awaited, *token, host, || EngineRequest::TakeInventory);
                 }
             }
-            Stage::Verifying { token, .. } => {
-                awaited.add(*token, || self.probe(ProbeManner::Verify));
+            Stage::Verifying { token, trial } => {
+                awaited.add(*token, || self.probe(self.verify(*trial)));
             }
             Stage::Soaking {
                 time,
@@ -320,6 +321,17 @@ impl Asks<'_> {
             site,
             manner,
             without,
+        }
+    }
+
+    /// What is gone back to has been watched before, in its soak; and a person has tried what they put
+    /// in.
+    fn verify(&self, trial: Trial) -> ProbeManner {
+        let is_known = self.visit.rollback.is_some() || trial == Trial::Accepted;
+        let is_new = self.visit.recreates() && !is_known;
+        let lasts = self.ctx.playbook.verify.for_at_least;
+        ProbeManner::Verify {
+            lasts: if is_new { lasts } else { Duration::ZERO },
         }
     }
 

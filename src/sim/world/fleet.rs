@@ -130,7 +130,7 @@ pub(crate) fn playbook() -> Playbook {
             },
             then: StillBusy::PutBack,
         },
-        verify: Verify { hold: false },
+        verify: Verify::default(),
         soak: Soak {
             for_at_least: s(60),
             traffic_within: s(120),

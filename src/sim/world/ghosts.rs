@@ -207,7 +207,7 @@ impl Ghosts {
         self.broken.remove(site);
         match manner {
             ProbeManner::Look => self.answered.insert(site.clone(), now),
-            ProbeManner::Verify => self.verified.insert(site.clone(), now),
+            ProbeManner::Verify { .. } => self.verified.insert(site.clone(), now),
             ProbeManner::Watch => None,
         };
     }

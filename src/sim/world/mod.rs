@@ -417,11 +417,11 @@ impl World {
             || !self.answers(site, without);
         match manner {
             ProbeManner::Watch if !is_failing => None,
-            ProbeManner::Look | ProbeManner::Verify if !is_failing => {
+            ProbeManner::Look | ProbeManner::Verify { .. } if !is_failing => {
                 self.ghosts.passed(site, manner, self.now);
                 Some(Outcome::Probe(ProbeOutcome::Passed))
             }
-            ProbeManner::Watch | ProbeManner::Look | ProbeManner::Verify => {
+            ProbeManner::Watch | ProbeManner::Look | ProbeManner::Verify { .. } => {
                 if manner == ProbeManner::Watch {
                     self.ghosts.broke(site);
                 }
