@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::ahead::{Ahead, Rotates};
 use super::drive::{Driven, drive};
 use super::found::keep_found;
 use super::keeper::Kept;
 use super::keeping::{self, Keeping};
-use super::prepare::{Ahead, Known, Prepared, REGISTRY, Refused, Rotates, prepare};
+use super::open::{Open, Waits};
+use super::prepare::{Known, Prepared, REGISTRY, Refused, prepare};
+use super::said::{Said, Waiting, moved, released, said, shown, still_open, undone};
 use super::scheduled::{self, Calendar, Due};
 use super::wanted::Wanted;
 use crate::api::asked::Answer;
-use crate::api::audit::What;
-use crate::api::release::{Preview, Released, left_behind};
-use crate::api::wire::{Refusal, Reply};
+use crate::api::release::{Preview, Released};
+use crate::api::wire::Reply;
 use crate::config::Loaded;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::{Barred, State};
@@ -29,9 +30,9 @@ use crate::daemon::serve;
 use crate::model::fleet::Fleet;
 use crate::model::id::Channel;
 use crate::model::image::{Digest, ImageRef};
-use crate::model::release::{Act, Cause, End, Moved, Phase, Verb};
+use crate::model::release::{Act, End};
 use crate::model::time::{Mono, Now};
-use crate::store::{By, Store, StoredAct};
+use crate::store::{By, Store};
 
 /// An act that the registry does not let be finished is tried again so often.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -66,20 +67,6 @@ pub(in crate::daemon) enum Note {
     LookedAfter(Vec<Problem>),
 }
 
-/// Who asked for an act.
-pub(in crate::daemon) struct Waiting {
-    pub(in crate::daemon) asking: Asking,
-    pub(in crate::daemon) answer: oneshot::Sender<Answer>,
-    /// Nobody waits: it was asked for long ago, for now. It is of this channel.
-    pub(in crate::daemon) scheduled: Option<Channel>,
-}
-
-/// An answer that is due.
-pub(in crate::daemon) struct Said {
-    pub(in crate::daemon) waiting: Waiting,
-    pub(in crate::daemon) answer: Answer,
-}
-
 /// Where an act is asked for.
 pub(in crate::daemon) struct Place<'a> {
     pub(in crate::daemon) adapters: &'a Arc<Adapters>,
@@ -96,15 +83,6 @@ pub(in crate::daemon) struct Following {
     pub(in crate::daemon) asking: Asking,
     /// Whoever waits for it to begin, and what they are told then.
     pub(in crate::daemon) waits: Option<(oneshot::Sender<Answer>, Released)>,
-}
-
-/// The act in hand.
-struct Open {
-    stored: StoredAct,
-    act: Act,
-    by: By,
-    /// Who waits for it, what they were shown, and which sites are rotated then.
-    waits: Option<(Waiting, Preview, Option<Rotates>)>,
 }
 
 /// The moves of tags of one process.
@@ -174,7 +152,7 @@ impl Releases {
     pub(in crate::daemon) fn put_off(&mut self) {
         for following in &mut self.to_rotate {
             if let Some((answer, released)) = following.waits.take() {
-                drop(answer.send(Answer::Reply(Reply::Ok(value(&released)))));
+                drop(answer.send(moved(&released)));
             }
         }
     }
@@ -233,7 +211,9 @@ impl Releases {
                 self.begin(*prepared, waiting, (store, adapters), now)
             }
             Note::Keep { act, written } => {
-                self.keep(act, store, now)?;
+                if let Some(open) = &mut self.open {
+                    open.keep(act, store, now.wall)?;
+                }
                 // Nobody waits for it only when the process is ending.
                 let _is_heard = written.send(());
                 Ok(None)
@@ -243,7 +223,9 @@ impl Releases {
                 digest,
                 written,
             } => {
-                self.keep_move(at, &digest, store, now)?;
+                if let Some(open) = &self.open {
+                    open.keep_move((at, &digest), store, now.wall)?;
+                }
                 let _is_heard = written.send(());
                 Ok(None)
             }
@@ -285,7 +267,7 @@ impl Releases {
         if prepared.preview.at.is_some() && !prepared.act.moves.is_empty() {
             let asked = (&prepared, &waiting.asking);
             let answer = match self.calendar.keep(store, asked, now)? {
-                Ok(()) => released(prepared.preview, None, false),
+                Ok(()) => moved(&released(prepared.preview, None)),
                 Err(refusal) => Answer::Reply(Reply::Refused(refusal)),
             };
             return Ok(Some(Said { waiting, answer }));
@@ -299,44 +281,26 @@ impl Releases {
             if let Some(tag) = &waiting.scheduled {
                 self.calendar.settle(store, tag)?;
             }
-            let nothing = released(preview, None, false);
+            let nothing = moved(&released(preview, None));
             return Ok(Some(Said {
                 waiting,
                 answer: nothing,
             }));
         }
-        let by = waiting.asking.by.clone();
         let seen = act.moves.iter();
         let seen = seen.filter_map(|it| Some((&it.image, it.old.as_ref()?)));
         let why = format!("seen before {}", act.name());
         keep_found(store, seen, (&By::itself(), &why), now.wall)?;
-        let body = text(&act);
-        let id = store.begin_act(now.wall, &by, &body, |id| {
-            let begun = What::ReleaseBegun {
-                act: id,
-                what: act.name(),
-                moves: act.moves.clone(),
-                reason: act.reason.clone(),
-            };
-            let begun = audit::entry(by.clone(), now.wall, &begun);
-            vec![waiting.asking.taken(now.wall), begun]
-        })?;
-        if let Some(tag) = &waiting.scheduled {
+        let scheduled = waiting.scheduled.clone();
+        let waits = Waits {
+            waiting,
+            preview,
+            rotates,
+        };
+        self.open = Some(Open::begin(act, waits, store, now.wall)?);
+        if let Some(tag) = &scheduled {
             self.calendar.settle(store, tag)?;
         }
-        let stored = StoredAct {
-            id,
-            began: now.wall,
-            who: by.who.clone(),
-            way: by.way,
-            body,
-        };
-        self.open = Some(Open {
-            stored,
-            act,
-            by,
-            waits: Some((waiting, preview, rotates)),
-        });
         self.drive(adapters);
         Ok(None)
     }
@@ -369,7 +333,7 @@ impl Releases {
         if !self.is_taken_up {
             // What cannot be read now is asked for again later, and not each second.
             self.again_at = Some(now.mono.plus(AGAIN_AFTER));
-            self.open = taken_up(store)?;
+            self.open = Open::take_up(store)?;
             self.is_taken_up = true;
         }
         if self.open.is_some() {
@@ -458,54 +422,6 @@ impl Releases {
         self.keeping.take_to_tell()
     }
 
-    fn keep(&mut self, act: Act, store: &mut Store, now: Now) -> Result<(), JournalError> {
-        let Some(open) = &mut self.open else {
-            return Ok(());
-        };
-        keep_act(store, &mut open.stored, &act, (&open.by, now.wall))?;
-        open.act = act;
-        Ok(())
-    }
-
-    fn keep_move(
-        &self,
-        at: usize,
-        digest: &Digest,
-        store: &mut Store,
-        now: Now,
-    ) -> Result<(), JournalError> {
-        let Some(open) = &self.open else {
-            return Ok(());
-        };
-        let Some(it) = open.act.moves.get(at) else {
-            return Ok(());
-        };
-        let (old, cause) = match (&open.act.phase, &open.act.verb) {
-            (Phase::Back { .. } | Phase::Ended(_), _) => (Some(it.new.clone()), Cause::Undo),
-            (Phase::Forward, Verb::Promote { .. }) => (it.old.clone(), Cause::Promote),
-            (Phase::Forward, Verb::Rollback) => (it.old.clone(), Cause::Rollback),
-        };
-        let moved = Moved {
-            at: now.wall,
-            image: it.image.clone(),
-            old: old.clone(),
-            new: digest.clone(),
-            cause,
-            who: open.by.who.clone(),
-            way: open.by.way,
-            act: Some(open.stored.id),
-            reason: open.act.reason.clone(),
-        };
-        let put = What::TagPut {
-            act: open.stored.id,
-            image: it.image.clone(),
-            old,
-            new: digest.clone(),
-        };
-        let entry = audit::entry(open.by.clone(), now.wall, &put);
-        Ok(store.keep_move(&moved, &[entry])?)
-    }
-
     fn left(&mut self, driven: Driven, now: Now) -> Option<Said> {
         self.is_driven = false;
         match driven {
@@ -516,7 +432,7 @@ impl Releases {
             Driven::Open(problem) => {
                 self.again_at = Some(now.mono.plus(AGAIN_AFTER));
                 let open = self.open.as_mut()?;
-                let (waiting, ..) = open.waits.take()?;
+                let Waits { waiting, .. } = open.waits.take()?;
                 Some(Said {
                     waiting,
                     answer: still_open(&open.act, &problem),
@@ -524,7 +440,11 @@ impl Releases {
             }
             Driven::Ended(end) => {
                 let open = self.open.take()?;
-                let (waiting, preview, rotates) = open.waits?;
+                let Waits {
+                    waiting,
+                    preview,
+                    rotates,
+                } = open.waits?;
                 let rotation = match &end {
                     End::Done => rotates.and_then(|rotates| rotation_after(&open.act, rotates)),
                     End::Undone { .. } => None,
@@ -534,7 +454,7 @@ impl Releases {
                     return None;
                 }
                 let answer = match end {
-                    End::Done => released(preview, Some(open.stored.id), false),
+                    End::Done => moved(&released(preview, Some(open.stored.id))),
                     End::Undone { why, left } => undone(&open.act, &why, &left),
                 };
                 Some(Said { waiting, answer })
@@ -545,10 +465,8 @@ impl Releases {
     /// The sites take it at once; whoever asked is answered when that begins.
     fn follow(&mut self, request: Request, waiting: Waiting, (preview, act): (Preview, u64)) {
         let released = Released {
-            preview,
-            act: Some(act),
             rotation_follows: true,
-            rotation: None,
+            ..released(preview, Some(act))
         };
         self.to_rotate.push_back(Following {
             request,
@@ -585,66 +503,6 @@ impl Releases {
     }
 }
 
-/// Writes down how far an act has come, and tells the audit.
-pub(super) fn keep_act(
-    store: &mut Store,
-    stored: &mut StoredAct,
-    act: &Act,
-    (by, at): (&By, Timestamp),
-) -> Result<(), JournalError> {
-    let id = stored.id;
-    let what = match &act.phase {
-        Phase::Forward => None,
-        Phase::Back { why, .. } => Some(What::ReleaseTurnedBack {
-            act: id,
-            why: why.clone(),
-        }),
-        Phase::Ended(End::Done) => Some(What::ReleaseEnded {
-            act: id,
-            end: "done".to_owned(),
-            why: None,
-            left: Vec::new(),
-        }),
-        Phase::Ended(End::Undone { why, left }) => Some(What::ReleaseEnded {
-            act: id,
-            end: "undone".to_owned(),
-            why: Some(why.clone()),
-            left: left.clone(),
-        }),
-    };
-    let entry = what.map(|what| audit::entry(by.clone(), at, &what));
-    let entries: Vec<_> = entry.into_iter().collect();
-    stored.body = text(act);
-    Ok(store.keep_act(stored, act.end().is_none(), &entries)?)
-}
-
-/// What an act of this store says.
-pub(super) fn read_act(stored: &StoredAct) -> Result<Act, JournalError> {
-    serde_json::from_str(&stored.body).map_err(|error| JournalError::Unreadable {
-        seq: stored.id,
-        why: error.to_string(),
-    })
-}
-
-/// What an earlier process left.
-fn taken_up(store: &Store) -> Result<Option<Open>, JournalError> {
-    let Some(stored) = store.open_act()? else {
-        return Ok(None);
-    };
-    let act = read_act(&stored)?;
-    let by = By {
-        who: stored.who.clone(),
-        way: stored.way,
-        pid: None,
-    };
-    Ok(Some(Open {
-        act,
-        by,
-        stored,
-        waits: None,
-    }))
-}
-
 /// A rotation of these sites, for what was moved; `None`: there are none.
 pub(super) fn rotation_after(act: &Act, rotates: Rotates) -> Option<Request> {
     let why = match &act.reason {
@@ -655,77 +513,4 @@ pub(super) fn rotation_after(act: &Act, rotates: Rotates) -> Option<Request> {
         reason: Some(why),
         ..Request::rotate(&rotates.playbook, Some(rotates.sites))
     })
-}
-
-fn text(act: &Act) -> String {
-    serde_json::to_string(act).expect("texts, numbers and string keys always serialize")
-}
-
-fn shown(prepared: Result<Prepared, Refused>) -> Answer {
-    Answer::Reply(match prepared {
-        Ok(prepared) => Reply::Ok(value(&prepared.preview)),
-        Err(refused) => Reply::Refused(refusal(&refused)),
-    })
-}
-
-fn said(waiting: Waiting, refused: &Refused) -> Said {
-    Said {
-        waiting,
-        answer: Answer::Reply(Reply::Refused(refusal(refused))),
-    }
-}
-
-pub(super) fn refusal(refused: &Refused) -> Refusal {
-    let problem = refused.problem();
-    Refusal {
-        rule: refused.rule.to_owned(),
-        what: problem.what,
-        cure: problem.cure,
-        exit: refused.exit,
-    }
-}
-
-fn released(preview: Preview, act: Option<u64>, rotation_follows: bool) -> Answer {
-    Answer::Reply(Reply::Ok(value(&Released {
-        preview,
-        act,
-        rotation_follows,
-        rotation: None,
-    })))
-}
-
-fn undone(act: &Act, why: &str, left: &[crate::model::release::Left]) -> Answer {
-    let name = act.name();
-    let (what, exit) = match left_behind(left) {
-        none if none.is_empty() => (format!("{name}: {why}; every tag is as it was before"), 4),
-        others => (
-            format!("{name}: {why}; every tag is as it was before, but for these: {others}"),
-            3,
-        ),
-    };
-    let cure = "see `cleanslate release status`, and ask again".to_owned();
-    Answer::Reply(Reply::Refused(Refusal {
-        rule: "release".to_owned(),
-        what,
-        cure,
-        exit,
-    }))
-}
-
-fn still_open(act: &Act, problem: &Problem) -> Answer {
-    let what = format!("{} is not finished: {}", act.name(), problem.what);
-    let cure = format!(
-        "{}; the coordinator goes on with it, else the next command that changes something",
-        problem.cure
-    );
-    Answer::Reply(Reply::Refused(Refusal {
-        rule: "release".to_owned(),
-        what,
-        cure,
-        exit: 3,
-    }))
-}
-
-fn value(of: &impl serde::Serialize) -> serde_json::Value {
-    serde_json::to_value(of).expect("texts, numbers and string keys always serialize")
 }

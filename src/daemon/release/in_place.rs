@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::desk::{Releases, Said, Waiting, rotation_after};
-use super::prepare::{Ahead, Known, Prepared, Refused, prepare};
+use super::ahead::Ahead;
+use super::desk::{Releases, rotation_after};
+use super::prepare::{Known, Prepared, Refused, prepare};
+use super::said::{Said, Waiting};
 use super::wanted::Wanted;
 use crate::api::asked::Answer;
 use crate::api::wire::Reply;
@@ -145,6 +147,8 @@ impl InPlace<'_> {
             let said = self.releases.take(note, place, now)?;
             said.map(send).unwrap_or_default();
         }
+        // Whoever asked begins the rotation that follows.
+        self.releases.put_off();
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 use jiff::Timestamp;
 
 use super::super::journal::JournalError;
-use super::desk::{keep_act, read_act};
+use super::open::{keep_act, read_act};
 use crate::model::release::{End, Left, Phase};
 use crate::store::{By, Store};
 

@@ -6,22 +6,19 @@ use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::ahead::{Ahead, Rotates};
 use super::target::Target;
 use super::wanted::{Aim, Wanted};
 use super::{in_service, terms};
-use crate::api::pinned::Pinned;
-use crate::api::release::{Changing, Preview, Take, Told};
-use crate::config::Loaded;
+use crate::api::release::{Changing, Preview, Told};
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::Barred;
 use crate::daemon::adapters::Adapters;
-use crate::daemon::schedule::Timetable;
-use crate::daemon::serve::playbook_of;
-use crate::model::fleet::{Fleet, Site};
-use crate::model::id::{Channel, PlaybookName, ServiceName, SiteName};
+use crate::model::fleet::Fleet;
+use crate::model::id::{Channel, ServiceName};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::release::{
-    Act, Approval, Followed, Move, Moved, Passed, Verb, approved_by, followed, sites_of,
+    Act, Approval, Followed, Move, Moved, Passed, Verb, approved_by, followed,
 };
 use crate::registry::{FetchError, Registries};
 use crate::store::{Reader, StoreError};
@@ -32,9 +29,6 @@ const SIDE_BY_SIDE: usize = 8;
 /// The rule of a registry that does not answer.
 pub(super) const REGISTRY: &str = "registry";
 
-/// So many of the next runs are looked through for one that visits a site.
-const RUNS: usize = 200;
-
 /// What is to be done, settled.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -42,13 +36,6 @@ pub struct Prepared {
     pub act: Act,
     /// How these sites are rotated when it is done.
     pub rotates: Option<Rotates>,
-}
-
-/// The sites that take what was moved at once, and by which playbook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rotates {
-    pub playbook: PlaybookName,
-    pub sites: Vec<SiteName>,
 }
 
 /// Why nothing is moved.
@@ -168,12 +155,13 @@ pub(super) async fn prepare(
             }],
         ));
     }
-    let rotates = match ahead.playbook.filter(|_| wanted.now) {
-        Some(playbook) => Some(Rotates {
-            playbook,
-            sites: rotated(adapters, fleet, wanted, &act, known.at).await,
-        }),
-        None => None,
+    let rotates = match wanted.now {
+        true => {
+            ahead
+                .rotates(adapters, fleet, wanted, (&act, known.at))
+                .await
+        }
+        false => None,
     };
     let at_once = rotates.as_ref().map(|rotates| rotates.sites.clone());
     Ok(Prepared {
@@ -183,11 +171,7 @@ pub(super) async fn prepare(
             tag: wanted.tag.clone(),
             moves,
             unchanged: still.into_iter().map(|target| target.image).collect(),
-            takes: ahead
-                .takes
-                .into_iter()
-                .map(|take| unless_pinned(take, fleet, &act, known.at))
-                .collect(),
+            takes: ahead.takes(fleet, &act, known.at),
             rotates: at_once.unwrap_or_default(),
             at: wanted.at(),
             seen,
@@ -209,85 +193,6 @@ fn act_of(wanted: &Wanted, moves: &[Changing]) -> Act {
     };
     let moves = moves.iter().map(of).collect();
     Act::new(verb, wanted.tag.clone(), moves, wanted.reason.clone())
-}
-
-/// The sites that run what moves; of a rollback, where that is asked, those that took the bad one.
-async fn rotated(
-    adapters: &Adapters,
-    fleet: &Fleet,
-    wanted: &Wanted,
-    act: &Act,
-    at: Timestamp,
-) -> Vec<SiteName> {
-    let mut takes: BTreeMap<&SiteName, Vec<&Move>> = BTreeMap::new();
-    for it in &act.moves {
-        for site in sites_of(fleet, &it.image, at) {
-            takes.entry(site).or_default().push(it);
-        }
-    }
-    match &wanted.aim {
-        Aim::Rollback {
-            only_changed: true, ..
-        } => in_service::changed(adapters, fleet, &takes).await,
-        Aim::Rollback { .. } | Aim::Promote { .. } => takes.into_keys().cloned().collect(),
-    }
-}
-
-/// What follows a move of tags.
-#[derive(Clone, Debug)]
-pub(super) struct Ahead {
-    /// The sites that run images of the channel, and when the next run of a schedule visits each.
-    takes: Vec<Take>,
-    /// By which they are rotated at once.
-    playbook: Option<PlaybookName>,
-}
-
-impl Ahead {
-    pub(super) fn of(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Ahead {
-        Ahead {
-            takes: takes(loaded, tag, now),
-            playbook: playbook_of(tag, |name| loaded.playbooks.contains_key(name)),
-        }
-    }
-}
-
-fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Vec<Take> {
-    let table = Timetable::of(&loaded.playbooks, &loaded.fleet.freezes);
-    let runs = table.next(now, RUNS);
-    let next = |site: &SiteName| {
-        runs.iter().find(|run| {
-            let playbook = loaded.playbooks.get(&run.playbook);
-            let sites = playbook.and_then(|playbook| playbook.sites.as_ref());
-            let schedule = table.schedules().get(&run.playbook);
-            let is_frozen = schedule.is_some_and(|it| table.freeze(it, run.planned).is_some());
-            sites.is_none_or(|sites| sites.contains(site)) && !is_frozen
-        })
-    };
-    let follows = |site: &&Site| site.hosts.iter().any(|host| host.channel == *tag);
-    let sites = loaded.fleet.sites.values().filter(follows);
-    sites
-        .map(|site| {
-            let run = next(&site.name);
-            Take {
-                site: site.name.clone(),
-                playbook: run.map(|run| run.playbook.clone()),
-                at: run.map(|run| run.planned),
-                pinned: None,
-            }
-        })
-        .collect()
-}
-
-/// Beside what moves, what the site runs instead.
-fn unless_pinned(take: Take, fleet: &Fleet, act: &Act, at: Timestamp) -> Take {
-    let moves = |image: &ImageRef| act.moves.iter().any(|it| it.image == *image);
-    let site = fleet.sites.get(&take.site);
-    // The run that visits it takes what is pinned when it is planned.
-    let at = take.at.unwrap_or(at);
-    Take {
-        pinned: site.and_then(|site| Pinned::of_images(site, at, moves)),
-        ..take
-    }
 }
 
 type Chosen = BTreeMap<Followed, BTreeSet<ServiceName>>;

@@ -6,9 +6,9 @@ use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::desk::refusal;
 use super::ledger::Ledger;
 use super::prepare::{Refused, chosen, told};
+use super::said::refusal;
 use super::scheduled::waits;
 use crate::api::asked::Answer;
 use crate::api::pinned::Pinned;
