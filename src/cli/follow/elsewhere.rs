@@ -38,6 +38,8 @@ pub(crate) enum Until {
     Rotated,
     /// At once: it was taken.
     Taken,
+    /// At once: it was written down, and no rotation is held or let go by it.
+    Noted,
 }
 
 /// Whoever took a wish, and what is heard of it.
@@ -101,7 +103,7 @@ impl<'a> Elsewhere<'a> {
             return Err(Failure::new(exit, refusal.what, refusal.cure));
         }
         let status = self.status().await?;
-        if let Some(status) = &status {
+        if let Some(status) = status.as_ref().filter(|_| self.until != Until::Noted) {
             self.desk
                 .output
                 .progress(&taken(&self.what, &self.until, status));
@@ -116,7 +118,7 @@ impl<'a> Elsewhere<'a> {
                 let own = rotation.filter(|_| self.is_its_own);
                 self.cordoned(&site, cordoned, own.as_ref()).await
             }
-            (Until::Taken, _) => Ok(Exit::Done),
+            (Until::Taken | Until::Noted, _) => Ok(Exit::Done),
             (
                 Until::Visited(_) | Until::Withdrawn(_) | Until::Ended | Until::Rotated,
                 Some(watch),
@@ -239,7 +241,7 @@ impl<'a> Elsewhere<'a> {
         }
         match &self.until {
             Until::Ended => line.public.is_end().then_some(Ok(Exit::Done)),
-            Until::Cordoned { .. } | Until::Taken => None,
+            Until::Cordoned { .. } | Until::Taken | Until::Noted => None,
             Until::Rotated => self.rotated(&line.public).map(Ok),
             Until::Visited(site) | Until::Withdrawn(site) if line.public.is_end() => {
                 if let Some(exit) = self.visited {
@@ -370,7 +372,7 @@ fn taken(what: &str, until: &Until, status: &Status) -> String {
             "\nIt is paused, and a site is out of DNS: this begins when that one is back, or after \
              `cleanslate resume`"
         }
-        Until::Cordoned { .. } | Until::Ended | Until::Rotated | Until::Taken => {
+        Until::Cordoned { .. } | Until::Ended | Until::Rotated | Until::Taken | Until::Noted => {
             "\nIt is paused: nothing begins before `cleanslate resume`"
         }
     };

@@ -67,7 +67,7 @@ pub(super) async fn changed(
         let is_there = |container: &Container| {
             let image = image_of(site, container);
             let wanted = moves.iter().find(|it| Some(&it.image) == image);
-            wanted.is_none_or(|it| container.digests.contains(&it.new))
+            wanted.is_none_or(|it| is_made_from(container, &it.new))
         };
         // A host that runs nothing at all runs nothing of it either.
         let has_all = |host: &Result<Seen, String>| {
@@ -77,6 +77,12 @@ pub(super) async fn changed(
         (!sight.hosts.iter().all(has_all)).then(|| (*name).clone())
     });
     join_all(looks).await.into_iter().flatten().collect()
+}
+
+/// One image may have several digests, where only its manifest was made anew: what a container was
+/// created from comes first.
+fn is_made_from(container: &Container, digest: &Digest) -> bool {
+    container.digests.first() == Some(digest)
 }
 
 fn image_of<'a>(site: &'a Site, container: &Container) -> Option<&'a ImageRef> {
@@ -147,7 +153,7 @@ async fn containers(engine: &Engine) -> Result<Seen, String> {
 }
 
 fn told(row: &Passed, seen: &Sight) -> InService {
-    let is_of = |container: &&Container| container.digests.contains(&row.digest);
+    let is_of = |container: &&Container| is_made_from(container, &row.digest);
     let seen_hosts = seen.hosts.iter().flatten();
     let all = seen_hosts.flat_map(|(containers, packets)| {
         let theirs = containers.iter().filter(is_of);

@@ -75,7 +75,7 @@ async fn elsewhere(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Comman
         ..asked.words()
     });
     let preview: Preview = ask(desk, &shown).await?;
-    if let Some(nothing) = show(desk, &preview) {
+    if let Some(nothing) = show(desk, &preview, asked.now) {
         return Ok(nothing);
     }
     confirm(&desk.output, asked.yes, &question(&preview))?;
@@ -89,6 +89,10 @@ async fn elsewhere(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Comman
     let told = |value| {
         let released: Released = read(value)?;
         said(desk, &released);
+        if released.rotation_follows && released.rotation.is_none() {
+            let later = "its sites are rotated as soon as the rotation in hand has ended";
+            desk.output.progress(later);
+        }
         Ok(released.rotation)
     };
     Box::pin(follower.ask(&wanted, told)).await
@@ -117,7 +121,7 @@ async fn in_place(desk: &Desk, asked: &Asked, command: impl Fn(Words) -> Command
             return Err(failure);
         }
     };
-    if let Some(nothing) = show(desk, &prepared.preview) {
+    if let Some(nothing) = show(desk, &prepared.preview, asked.now) {
         return Ok(before.worse(nothing));
     }
     confirm(&desk.output, asked.yes, &question(&prepared.preview))?;
@@ -173,7 +177,7 @@ fn failed(refused: &Refused) -> Failure {
 }
 
 /// Says what would move; the exit code where nothing would.
-fn show(desk: &Desk, preview: &Preview) -> Option<Exit> {
+fn show(desk: &Desk, preview: &Preview, is_now: bool) -> Option<Exit> {
     if preview.moves.is_empty() {
         match desk.output.is_json {
             true => desk.output.json(preview),
@@ -186,6 +190,10 @@ fn show(desk: &Desk, preview: &Preview) -> Option<Exit> {
     }
     let now = desk.clock.now().wall;
     desk.output.progress(&told(preview, &desk.when, now));
+    if is_now && preview.rotates.is_empty() {
+        let none = "no site is to be rotated: each runs what the tags will name, or takes none";
+        desk.output.progress(none);
+    }
     None
 }
 
@@ -217,10 +225,6 @@ fn said(desk: &Desk, released: &Released) {
         return;
     }
     desk.output.result(&format!("{what}: {tags} moved{act}"));
-    if released.rotation_follows && released.rotation.is_none() {
-        desk.output
-            .progress("its sites are rotated as soon as the rotation in hand has ended");
-    }
 }
 
 /// Old and new of each, as a person compares them, and who takes it when.

@@ -36,7 +36,7 @@ pub(super) async fn run(desk: &Desk, args: &Approve) -> Outcome {
     let what = format!("release approve {}", digest.short());
     let question = format!("Approve of {}?", digest.short());
     let of_person = (what, question.as_str(), args.because.yes);
-    if act::ask_and_pass_on(desk, of_person, &asked, Until::Taken)
+    if act::ask_and_pass_on(desk, of_person, &asked, Until::Noted)
         .await?
         .is_none()
     {

@@ -33,7 +33,7 @@ pub(super) async fn run(desk: &Desk, args: &Cancel) -> Outcome {
         reason: args.reason.clone(),
     };
     let what = format!("release cancel {}", args.tag);
-    if act::pass_on(desk, what, &asked, Until::Taken)
+    if act::pass_on(desk, what, &asked, Until::Noted)
         .await?
         .is_none()
     {

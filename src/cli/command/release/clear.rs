@@ -37,7 +37,9 @@ pub(super) async fn run(desk: &Desk, args: &Clear) -> Outcome {
     let what = format!("release clear {}", digest.short());
     let question = format!("Let rotations use {} again?", digest.short());
     let of_person = (what, question.as_str(), args.because.yes);
-    if let Some(exit) = act::ask_and_pass_on(desk, of_person, &asked, Until::Taken).await? {
+    let done = format!("{} is barred no more", digest.short());
+    if let Some(exit) = act::ask_and_pass_on(desk, of_person, &asked, Until::Noted).await? {
+        desk.output.progress(&done);
         return Ok(exit);
     }
     confirm(&desk.output, args.because.yes, &question)?;
@@ -55,7 +57,6 @@ pub(super) async fn run(desk: &Desk, args: &Clear) -> Outcome {
             said: Said::Problems(vec![problem]),
         });
     }
-    let done = format!("{} is barred no more", digest.short());
     desk.output.progress(&done);
     Ok(Exit::Done)
 }

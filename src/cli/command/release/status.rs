@@ -52,8 +52,10 @@ fn show(desk: &Desk, standing: &Standing) {
     let now = desk.clock.now().wall;
     for waits in &standing.scheduled {
         let at = desk.when.ahead(waits.at, now);
-        desk.output
-            .say(&format!("{} of {} is done {at}", waits.what, waits.who));
+        desk.output.say(&format!(
+            "{} of {} is to be done {at}",
+            waits.what, waits.who
+        ));
     }
     let rows = standing.images.iter();
     let rows = rows.flat_map(|image| image.tags.iter().map(|tag| row(desk, image, tag)));
