@@ -12,6 +12,7 @@ pub mod pinned;
 pub mod public;
 pub mod release;
 pub mod report;
+pub(crate) mod runs;
 pub mod socket;
 pub mod status;
 pub mod story;

@@ -5,11 +5,13 @@ mod confirm;
 mod desk;
 mod exit;
 mod failure;
+mod file;
 mod follow;
 mod grid;
 mod memory;
 mod moment;
 mod output;
+mod runs;
 mod start;
 
 pub use start::main;
