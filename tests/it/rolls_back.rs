@@ -26,7 +26,13 @@ fn a_release_that_dies_at_once_is_rolled_back_without_a_registry_and_barred_unti
     let ended = night_without_registry(&lab)?.expect(6)?;
     rolled_back(&ended, &bad)?;
     ended.says(&["release clear"])?;
-    check_recreated(&lab, &["fra1"], &options, &before, &[good])?;
+    check_recreated(
+        &lab,
+        &["fra1"],
+        &options,
+        &before,
+        std::slice::from_ref(&good),
+    )?;
     ensure!(ids(&lab, &["nyc1"])? == rest, "nobody else was touched");
     let fra = run(&lab, &["history", "--json"])?.expect(0)?.to_string();
     ensure!(fra.contains("halted"), "{fra}");
@@ -56,11 +62,32 @@ fn a_release_that_dies_at_once_is_rolled_back_without_a_registry_and_barred_unti
     lab.push_as(&Push::new(ImageKind::WebHealthcheck, "web", "master").version("v3"))?;
     run(&lab, &["rotate", "nightly", "--json"])?.expect(0)?;
     check_at_rest(&lab, &SITES)?;
+    drawn(&lab, &good, &bad)?;
     ensure!(
         watcher.stop().min_size(RECORD, false) == 1,
         "the floor did not hold"
     );
     lab.lost_nobody()
+}
+
+/// The nights as pictures: what fra went back to and from is there, and what nyc runs on with.
+fn drawn(lab: &Scene, good: &str, bad: &str) -> Result<()> {
+    let short = |digest: &str| digest["sha256:".len()..][..12].to_owned();
+    let (good, bad) = (short(good), short(bad));
+    let svg = run(lab, &["release", "history", "--svg", "-"])?.expect(0)?;
+    let went_back = format!("{good}, rolled back from {bad}");
+    svg.says(&["<svg ", &went_back, &format!("{good}, not visited")])?;
+    let page = lab.dir.join("night.html");
+    let page = page.to_str().context("a path")?;
+    run(lab, &["report", "--html", page])?.expect(0)?;
+    let text = std::fs::read_to_string(page)?;
+    for there in ["class=\"timeline\"", went_back.as_str(), "completed"] {
+        ensure!(text.contains(there), "{there}\n{text}");
+    }
+    let nowhere = "/nowhere/night.html";
+    let refused = run(lab, &["report", "--html", nowhere])?.expect(2)?;
+    refused.says(&["cannot write", nowhere])?;
+    Ok(())
 }
 
 #[test]

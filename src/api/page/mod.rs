@@ -5,6 +5,7 @@
     clippy::disallowed_types,
     reason = "sessions end by the clock, and connections share them; nothing is decided here"
 )]
+mod account;
 mod answer;
 mod asking;
 mod board;
@@ -15,12 +16,14 @@ mod night;
 mod past;
 mod report;
 mod routes;
+mod sheet;
 mod show;
 mod site;
 
 pub(super) use board::Board;
 pub(in crate::api) use entry::{Sessions, Ticket};
 pub(super) use routes::{Page, routes};
+pub(crate) use sheet::sheet;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! `report`: one rotation, site by site, with its evidence.
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,11 +10,15 @@ use serde::Deserialize;
 use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
+use super::super::file;
 use super::super::memory::Memory;
+use super::super::runs::{Asked, drawn};
+use crate::api::page::sheet;
 use crate::api::report::{EvidenceReport, Found, Report, of_container, ran, report};
 use crate::api::when::{When, span};
 use crate::api::wire::Command;
 use crate::api::words;
+use crate::config::Loaded;
 use crate::model::evidence::Evidence;
 use crate::model::id::{RotationId, SiteName};
 
@@ -22,19 +27,26 @@ use crate::model::id::{RotationId, SiteName};
 #[command(after_help = "\
 Examples:
   cleanslate report                          the last rotation
-  cleanslate report nightly-20261121T030000-AB12 --logs")]
+  cleanslate report nightly-20261121T030000-AB12 --logs
+  cleanslate report --html night.html        to send around: one file, nothing else is needed")]
 pub(crate) struct Show {
     /// As `history` shows it; without one: the last
     rotation: Option<RotationId>,
     /// Prints the last logs of each container too
     #[arg(long)]
     logs: bool,
+    /// Writes it as one page instead, with pictures of the night and of those before; - is stdout
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
+
+/// So many nights are drawn, the last of which is this one.
+const NIGHTS: usize = 30;
 
 pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
     let Some(loaded) = desk.here()? else {
         let report = from_coordinator(desk, args.rotation.as_ref()).await?;
-        return Ok(show(desk, args, &report));
+        return shown(desk, None, args, report).await;
     };
     let none = |what: String| {
         Failure::new(
@@ -56,7 +68,49 @@ pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
     };
     let report = report(&rotation, &story, found)
         .ok_or_else(|| none(format!("no rotation is called {rotation}")))?;
-    Ok(show(desk, args, &report))
+    shown(desk, Some(&loaded), args, report).await
+}
+
+async fn shown(desk: &Desk, loaded: Option<&Loaded>, args: &Show, report: Report) -> Outcome {
+    match &args.html {
+        Some(file) => page(desk, loaded, args, (report, file)).await,
+        None => Ok(show(desk, args, &report)),
+    }
+}
+
+async fn page(
+    desk: &Desk,
+    loaded: Option<&Loaded>,
+    args: &Show,
+    (report, file): (Report, &Path),
+) -> Outcome {
+    if desk.output.is_json && file::is_stdout(file) {
+        let what = "--json and --html - both want stdout";
+        return Err(Failure::new(Exit::Usage, what, "name a file for the page"));
+    }
+    let rotation = report.rotation.clone();
+    let asked = Asked {
+        image: None,
+        nights: NIGHTS,
+        until: Some(&rotation),
+    };
+    let drawn = drawn(desk, loaded, &asked).await?;
+    let has_runs = !drawn.runs.nights.is_empty() && !drawn.runs.images.is_empty();
+    let runs = has_runs.then_some(drawn.svg.as_str());
+    if desk.output.is_json {
+        desk.output.json(&report);
+    }
+    let text = sheet(report, runs, args.logs, &desk.when, desk.clock.now().wall);
+    let text = text.map_err(|error| {
+        let what = format!("the page of {rotation} cannot be written: {error}");
+        Failure::new(Exit::Fault, what, "report this")
+    })?;
+    file::write(&desk.output, file, &text)?;
+    if !file::is_stdout(file) {
+        desk.output
+            .progress(&format!("{}: {rotation}", file.display()));
+    }
+    Ok(Exit::Done)
 }
 
 fn show(desk: &Desk, args: &Show, report: &Report) -> Exit {

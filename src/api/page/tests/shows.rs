@@ -5,11 +5,12 @@ use jiff::tz::TimeZone;
 use super::story::{at_rest, draining, night};
 use crate::api::actor::Actor;
 use crate::api::http::Caller;
+use crate::api::page::account::printable;
 use crate::api::page::answer::{Frame, Here};
 use crate::api::page::asking::{Act, Fields, Form};
 use crate::api::page::board::Sight;
 use crate::api::page::entry::Visitor;
-use crate::api::page::report::{Shown, printable};
+use crate::api::page::report::Shown;
 use crate::api::page::show::Show;
 use crate::api::pinned::Pinned;
 use crate::api::report::{EvidenceReport, Report, SiteReport};
@@ -287,6 +288,15 @@ fn shown(sight: &Sight, role: Role) -> String {
 }
 
 fn report(container: String, logs: String) -> String {
+    let report = reported(container, logs);
+    let now = report.began;
+    Shown::of(report, None, frame(Role::Viewer), &utc(), now)
+        .render()
+        .unwrap()
+}
+
+/// A night of which one container left so much behind.
+pub(super) fn reported(container: String, logs: String) -> Report {
     let lines = night();
     let evidence = EvidenceReport {
         host: "fra1".to_owned(),
@@ -310,18 +320,14 @@ fn report(container: String, logs: String) -> String {
         evidence: vec![evidence],
         ..SiteReport::default()
     };
-    let report = Report {
+    Report {
         v: 1,
         rotation: lines[0].rotation.clone(),
         began: lines[0].at,
         seconds: 60,
         sites: vec![site],
         events: lines,
-    };
-    let now = report.began;
-    Shown::of(report, None, frame(Role::Viewer), &utc(), now)
-        .render()
-        .unwrap()
+    }
 }
 
 fn utc() -> When {
