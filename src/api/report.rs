@@ -8,7 +8,7 @@ use super::public::{Line, Public};
 use super::story::Story;
 use super::when::between;
 use crate::coordinator::event::Event;
-use crate::model::evidence::{ChangeKind, Evidence};
+use crate::model::evidence::{ChangeKind, Evidence, HealthCheck};
 use crate::model::id::{RotationId, SiteName};
 use crate::model::time::Now;
 
@@ -44,7 +44,25 @@ pub struct SiteReport {
 pub struct EvidenceReport {
     pub host: String,
     pub container: String,
+    /// The first digits of its id: what failed and what came after it have the same name.
+    #[serde(default)]
+    pub id: String,
     pub service: String,
+    /// Whether this very rotation had made it: it failed, and others were made in its place.
+    #[serde(default)]
+    pub failed: bool,
+    /// As the engine calls it; empty where it was not asked.
+    #[serde(default)]
+    pub state: String,
+    /// Of its last end; null while it runs.
+    #[serde(default)]
+    pub exit_code: Option<i64>,
+    /// Why the engine could not start it.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// The last checks of its healthcheck, oldest first.
+    #[serde(default)]
+    pub health: Vec<HealthCheck>,
     pub restarts: u64,
     pub oom_killed: bool,
     /// `A`, `C`, `D` and the path, as `docker diff` prints them.
@@ -190,7 +208,7 @@ fn digests(story: &Story, ran: Digests, site: &SiteName) -> BTreeMap<String, [St
 }
 
 /// A container of `host`, as programs read of it.
-pub fn of_container(host: &str, kept: Evidence) -> EvidenceReport {
+pub fn of_container(host: &str, rotation: &RotationId, kept: Evidence) -> EvidenceReport {
     let change = |change: crate::model::evidence::PathChange| {
         let letter = match change.kind {
             ChangeKind::Added => 'A',
@@ -202,6 +220,12 @@ pub fn of_container(host: &str, kept: Evidence) -> EvidenceReport {
     EvidenceReport {
         host: host.to_owned(),
         container: kept.name,
+        id: kept.container.short().to_owned(),
+        failed: kept.made_by.as_ref() == Some(rotation),
+        state: kept.state,
+        exit_code: kept.exit_code,
+        error: kept.error,
+        health: kept.health,
         service: format!("{}/{}", kept.project, kept.service),
         restarts: kept.restarts,
         oom_killed: kept.oom_killed,

@@ -56,7 +56,7 @@ guards! {
     FloorCounted: "enough other sites stay in every RRset", Night(103);
     FloorAnswers: "the sites that stay have answered their probes", Night(1346);
     LookIsFresh: "an old look at the floor is had again", Night(18);
-    NeverEmpty: "nothing leaves an RRset empty", Night(2217);
+    NeverEmpty: "nothing leaves an RRset empty", Night(253);
     OthersWatched: "a site that fails while another could still go back ends the rotation", Night(9);
     VerifiedByProbes: "a rebuilt site passes its probes before it returns", Night(15);
     VerifiedByInventory: "a rebuilt site shows all its containers before it returns", Night(87);
@@ -72,7 +72,7 @@ guards! {
     WindowHolds: "a visit of a rotation begins in the quiet hours of its site", Night(99);
     TrialsHold: "where the playbook says so a rebuilt site goes in by a person's word", Night(6);
     GatesHold: "a visit passes a gate when its hooks were heard", Night(2);
-    BarredIsNotPlanned: "what failed somewhere is planned nowhere until a person clears it", Night(150);
+    BarredIsNotPlanned: "what failed somewhere is planned nowhere until a person clears it", Night(8602);
     RollbackIsGoneBy: "a visit that rolled back makes and verifies what passed there last", Night(77);
     Condemned: "what may still be stopped is never counted as good", Belt;
     OwnWork: "whatever stands at a rebuilt site was made by this hold", Belt;

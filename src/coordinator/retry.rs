@@ -34,6 +34,10 @@ pub const FOLLOW_WITHIN: Duration = Duration::from_secs(60);
 /// How long evidence is waited for.
 pub const EVIDENCE_WITHIN: Duration = Duration::from_secs(60);
 
+/// The same of containers that a visit made and that failed: no drain covers it, and the site is
+/// out of DNS for as long.
+pub const EVIDENCE_OF_FAILED_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long the marker may stand without a refresh before the next one is due.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(10 * 60);
 

@@ -142,7 +142,9 @@ fn evidence(
     for stored in reader.evidence_of(rotation)? {
         let kept: Vec<Evidence> = serde_json::from_str(&stored.body).unwrap_or_default();
         let host = stored.host.to_string();
-        let reports = kept.into_iter().map(|kept| of_container(&host, kept));
+        let reports = kept
+            .into_iter()
+            .map(|kept| of_container(&host, rotation, kept));
         by_site.entry(stored.site).or_default().extend(reports);
     }
     Ok(by_site)

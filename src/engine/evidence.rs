@@ -1,13 +1,17 @@
-//! `TakeEvidence`: what had changed in containers since their birth, and their last words. A
-//! container that cannot be asked is left out or told in part: evidence never fails a visit.
-use bollard::models::{ChangeType, ContainerInspectResponse, FilesystemChange};
+//! `TakeEvidence`: how containers were found, what had changed in them since their birth, and their
+//! last words. A container that cannot be asked is left out or told in part: evidence never fails a
+//! visit. So is one that nobody has tried to start: it has nothing to tell.
+use bollard::models::{
+    ChangeType, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
+    FilesystemChange, HealthcheckResult,
+};
 use futures_util::future::join_all;
 
 use super::adapter::Errand;
 use super::client::ASK;
 use super::labels;
 use crate::coordinator::outcome::EngineOutcome;
-use crate::model::evidence::{ChangeKind, Evidence, PathChange};
+use crate::model::evidence::{ChangeKind, Evidence, HealthCheck, PathChange};
 use crate::model::id::ContainerId;
 
 /// Changes kept of one container.
@@ -15,6 +19,9 @@ const CHANGES_MAX: usize = 1000;
 /// Lines asked for: the API counts lines, not bytes, and lines are rarely shorter than this.
 const BYTES_A_LINE: u64 = 32;
 const LINES_MIN: u64 = 100;
+/// Docker keeps so many checks, and so much of each; other engines may keep more.
+const CHECKS_MAX: usize = 5;
+const CHECK_CHARS: usize = 4096;
 
 impl Errand<'_> {
     pub(super) async fn take_evidence(
@@ -27,7 +34,11 @@ impl Errand<'_> {
     }
 
     async fn evidence_of(&self, id: &ContainerId, logs: u64) -> Option<Evidence> {
-        let seen = self.client.inspect(id).await.ok().flatten()?;
+        let mut seen = self.client.inspect(id).await.ok().flatten()?;
+        let state = seen.state.take().unwrap_or_default();
+        if was_never_tried(&state) {
+            return None;
+        }
         let (changes, changes_left_out) = self.changes(id, &seen).await;
         let own = seen
             .config
@@ -44,16 +55,20 @@ impl Errand<'_> {
             name: name.to_owned(),
             project: label(labels::PROJECT)?.parse().ok()?,
             service: label(labels::SERVICE).unwrap_or(name).parse().ok()?,
+            made_by: label(labels::ROTATION).and_then(|it| it.parse().ok()),
+            state: state.status.map(|it| it.to_string()).unwrap_or_default(),
+            exit_code: state
+                .exit_code
+                .filter(|_| state.status != Some(ContainerStateStatusEnum::RUNNING)),
+            error: state.error.clone().filter(|error| !error.is_empty()),
+            oom_killed: state.oom_killed.unwrap_or(false),
+            health: checks(state),
             changes,
             changes_left_out,
             restarts: seen
                 .restart_count
                 .and_then(|count| count.try_into().ok())
                 .unwrap_or(0),
-            oom_killed: seen
-                .state
-                .and_then(|state| state.oom_killed)
-                .unwrap_or(false),
             logs: self.logs(id, logs).await,
         })
     }
@@ -80,6 +95,28 @@ impl Errand<'_> {
             Err(fault) => format!("[the log cannot be read: {fault}]"),
         }
     }
+}
+
+/// Made, and neither started nor refused.
+fn was_never_tried(state: &ContainerState) -> bool {
+    state.status == Some(ContainerStateStatusEnum::CREATED)
+        && state.error.as_deref().unwrap_or_default().is_empty()
+}
+
+/// The last checks of its healthcheck, oldest first.
+fn checks(state: ContainerState) -> Vec<HealthCheck> {
+    let log = state.health.and_then(|health| health.log);
+    let log = log.unwrap_or_default();
+    let from = log.len().saturating_sub(CHECKS_MAX);
+    let check = |result: HealthcheckResult| {
+        let output = result.output.unwrap_or_default();
+        HealthCheck {
+            at: result.start.and_then(|at| at.parse().ok()),
+            exit_code: result.exit_code.unwrap_or(0),
+            output: output.chars().take(CHECK_CHARS).collect(),
+        }
+    };
+    log.into_iter().skip(from).map(check).collect()
 }
 
 /// The first changes by path, without what lies at or below a mount, and how many more there are.

@@ -25,7 +25,7 @@ pub(super) const EPOCH: &str = "cleanslate.epoch";
 pub(super) const HOLD: &str = "cleanslate.hold";
 pub(super) const FLEET: &str = "cleanslate.fleet";
 const SITE: &str = "cleanslate.site";
-const ROTATION: &str = "cleanslate.rotation";
+pub(super) const ROTATION: &str = "cleanslate.rotation";
 pub(super) const SPEC: &str = "cleanslate.spec";
 
 /// The Compose release whose labels these are. Old versions of docker-compose compare it as a

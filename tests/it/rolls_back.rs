@@ -36,6 +36,7 @@ fn a_release_that_dies_at_once_is_rolled_back_without_a_registry_and_barred_unti
     ensure!(ids(&lab, &["nyc1"])? == rest, "nobody else was touched");
     let fra = run(&lab, &["history", "--json"])?.expect(0)?.to_string();
     ensure!(fra.contains("halted"), "{fra}");
+    failed_ones_are_kept(&lab)?;
 
     // The next one is refused by name, until a person says that it was not the image.
     let refused = run(&lab, &["rotate", "nightly", "--json"])?.expect(4)?;
@@ -125,6 +126,29 @@ fn one_that_dies_in_service_leaves_and_is_rolled_back_too() -> Result<()> {
     rolled_back(&ended, &bad)?;
     check_recreated(&lab, &["fra1"], &options, &before, &good)?;
     check_at_rest(&lab, &SITES)
+}
+
+/// What the failed containers wrote last and how they ended is read in the morning, of each attempt.
+fn failed_ones_are_kept(lab: &Lab) -> Result<()> {
+    let words = "cannot open /etc/app.conf";
+    let report = run(lab, &["report", "--json"])?.expect(0)?.json()?;
+    let fra = report["sites"].as_array().context("no sites")?;
+    let fra = fra.iter().find(|site| site["site"] == "fra");
+    let kept = fra.and_then(|fra| fra["evidence"].as_array());
+    let kept = kept.context("nothing is kept of fra")?;
+    let is_theirs = |one: &&serde_json::Value| {
+        one["failed"] == true
+            && one["state"] == "exited"
+            && one["exit_code"] == 1
+            && one["logs"].as_str().is_some_and(|log| log.contains(words))
+    };
+    let of_them = kept.iter().filter(is_theirs).count();
+    ensure!(of_them >= 3, "of three attempts: {report}");
+    let before = kept.iter().filter(|one| one["failed"] == false).count();
+    ensure!(before > 0, "and what ran before: {report}");
+    let shown = run(lab, &["report"])?.expect(0)?;
+    shown.says(&["failed, exited with exit code 1", words])?;
+    Ok(())
 }
 
 /// A night whose registry is switched off once its images are there.

@@ -64,6 +64,12 @@ pub(super) struct Visited {
 pub(super) struct Left {
     pub(super) host: String,
     pub(super) container: String,
+    pub(super) id: String,
+    /// How it was found, where it failed in this rotation.
+    pub(super) failed: Option<String>,
+    pub(super) error: Option<String>,
+    /// Exit code and output of each check.
+    pub(super) health: Vec<(i64, String)>,
     pub(super) service: String,
     pub(super) restarts: u64,
     pub(super) is_oom_killed: bool,
@@ -245,6 +251,11 @@ fn scale(site: &SiteReport) -> Vec<(String, String)> {
 
 impl Left {
     fn of(evidence: EvidenceReport, shown: Logs) -> Left {
+        // Why it failed is shown unasked.
+        let shown = match shown {
+            Logs::None if evidence.failed => Logs::Last,
+            asked @ (Logs::None | Logs::Last | Logs::Whole) => asked,
+        };
         let logs = match shown {
             Logs::None => String::new(),
             Logs::Last | Logs::Whole => evidence.logs,
@@ -256,7 +267,18 @@ impl Left {
         while !logs.is_char_boundary(from) {
             from += 1;
         }
+        let found = match evidence.exit_code {
+            Some(code) => format!("{} with exit code {code}", evidence.state),
+            None => evidence.state,
+        };
+        let checks = evidence.health.into_iter().filter(|_| evidence.failed);
         Left {
+            id: evidence.id,
+            failed: evidence.failed.then_some(found),
+            error: evidence.error.map(|it| printable(&it)),
+            health: checks
+                .map(|check| (check.exit_code, printable(&check.output)))
+                .collect(),
             host: evidence.host,
             container: evidence.container,
             service: evidence.service,

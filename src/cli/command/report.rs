@@ -22,6 +22,9 @@ use crate::config::Loaded;
 use crate::model::evidence::Evidence;
 use crate::model::id::{RotationId, SiteName};
 
+/// How much is shown of the log of a container that failed where `--logs` is not asked for.
+const LAST_LINES: usize = 10;
+
 /// One rotation: what happened, how long, digests, scale, and what was kept as evidence
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -32,7 +35,7 @@ Examples:
 pub(crate) struct Show {
     /// As `history` shows it; without one: the last
     rotation: Option<RotationId>,
-    /// Prints the last logs of each container too
+    /// Prints the last logs of each container too; without it, the last lines of those that failed
     #[arg(long)]
     logs: bool,
     /// Writes it as one page instead, with pictures of the night and of those before; - is stdout
@@ -164,7 +167,9 @@ fn evidence(
             )
         })?;
         let host = stored.host.to_string();
-        let reports = kept.into_iter().map(|kept| of_container(&host, kept));
+        let reports = kept
+            .into_iter()
+            .map(|kept| of_container(&host, rotation, kept));
         by_site.entry(stored.site).or_default().extend(reports);
     }
     Ok(by_site)
@@ -239,21 +244,42 @@ fn of_evidence(kept: &EvidenceReport, logs: bool) -> Vec<String> {
     };
     let changed = kept.changes.len() as u64 + kept.changes_left_out;
     let mut lines = vec![format!(
-        "  {} {}: {} changed, {}{oom}",
+        "  {} {}: {}{} changed, {}{oom}",
         kept.host,
         kept.container,
+        found(kept),
         words::counted(changed, "path"),
         words::counted(kept.restarts, "restart")
     )];
-    lines.extend(kept.changes.iter().map(|change| format!("    {change}")));
-    if logs {
-        lines.extend(
-            kept.logs
-                .lines()
-                .map(|line| format!("    | {}", printable(line))),
-        );
+    let error = kept.error.iter();
+    lines.extend(error.map(|error| format!("    not started: {}", printable(error))));
+    for check in kept.health.iter().filter(|_| kept.failed) {
+        let output = printable(check.output.trim_end());
+        lines.push(format!(
+            "    check: exit code {}, {output}",
+            check.exit_code
+        ));
     }
+    lines.extend(kept.changes.iter().map(|change| format!("    {change}")));
+    let log: Vec<&str> = kept.logs.lines().collect();
+    let shown = match (logs, kept.failed) {
+        (true, _) => log.len(),
+        (false, true) => LAST_LINES,
+        (false, false) => 0,
+    };
+    let from = log.len().saturating_sub(shown);
+    let log = log[from..].iter();
+    lines.extend(log.map(|line| format!("    | {}", printable(line))));
     lines
+}
+
+/// How it was found, where it failed in this rotation.
+fn found(kept: &EvidenceReport) -> String {
+    match (kept.failed, kept.exit_code) {
+        (false, _) => String::new(),
+        (true, Some(code)) => format!("failed, {} with exit code {code}, ", kept.state),
+        (true, None) => format!("failed, {}, ", kept.state),
+    }
 }
 
 /// What a container wrote must not steer the terminal.

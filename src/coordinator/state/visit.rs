@@ -80,7 +80,8 @@ pub struct Rollback {
     pub problem: Problem,
 }
 
-/// How far the evidence of a visit is: taken while the site drains, never waited for without end.
+/// How far the evidence is: of what is found, taken while the site drains; of what an attempt made
+/// and failed with, as the next one begins. Never waited for without end.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EvidenceWork {
     NotAsked,
@@ -154,6 +155,20 @@ impl Visit {
     /// Whether all evidence is taken, or done without.
     pub fn has_evidence(&self) -> bool {
         self.evidence == EvidenceWork::Over
+    }
+
+    /// Whether containers that it made itself have failed, and it makes others.
+    pub fn is_another_attempt(&self) -> bool {
+        self.attempt > 1 || self.rollback.is_some()
+    }
+
+    /// Whether a host is still asked for the last words of what failed there. Until then nothing
+    /// is made: making removes what was never started, and why it could not be goes with it.
+    pub fn owes_last_words(&self, host: &HostName) -> bool {
+        let EvidenceWork::Asked { hosts, .. } = &self.evidence else {
+            return false;
+        };
+        self.is_touched && self.is_another_attempt() && hosts.contains_key(host)
     }
 
     /// The change of DNS that it wants at its stage.

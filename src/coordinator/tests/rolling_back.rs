@@ -78,6 +78,47 @@ fn one_that_broke_its_soak_leaves_is_drained_and_comes_back() {
 }
 
 #[test]
+fn what_failed_is_asked_for_its_last_words_before_it_goes() {
+    for how in [BadImage::Dies, BadImage::FailsProbes, BadImage::DiesLater] {
+        let (mut world, mut machine) = released(how);
+        let from = world.journal.len();
+        world.run(&mut machine);
+        let mut made = Vec::new();
+        let mut asked = 0;
+        let mut attempts = 0;
+        for (event, _) in &world.journal[from..] {
+            if let Event::HostPrepared { made: new, .. } = event {
+                made.extend(new.iter().map(|made| made.id.clone()));
+                attempts += 1;
+            } else if let Event::EvidenceTaken { containers, .. } = event {
+                asked += containers;
+            } else if let Event::AttemptFailed { .. } | Event::RollbackBegun { .. } = event {
+                asked = 0;
+            } else if let Event::ClearBegun { containers, .. } = event {
+                let goes = containers.values().flatten();
+                let failed = goes.filter(|id| made.contains(id)).count();
+                assert!(failed == 0 || asked > 0, "{how:?}: {failed} went unasked");
+            }
+        }
+        assert!(attempts > 1, "{how:?}");
+        is_rolled_back(&world, machine.state());
+    }
+}
+
+#[test]
+fn an_engine_that_keeps_their_last_words_to_itself_holds_nothing_up_for_long() {
+    let (mut world, mut machine) = released(BadImage::FailsProbes);
+    world.until(&mut machine, is_rollback);
+    world.faults.evidence_hangs = true;
+    let since = world.now;
+    world.until(&mut machine, |event| is_soaking(event, "fra"));
+    let took = world.now - since;
+    assert!(took < 20_000, "back after {took} ms");
+    world.run(&mut machine);
+    is_rolled_back(&world, machine.state());
+}
+
+#[test]
 fn no_registry_is_needed() {
     let (mut world, mut machine) = released(BadImage::Dies);
     world.until(&mut machine, |event| is_drained(event, "fra"));

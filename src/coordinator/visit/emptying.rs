@@ -91,13 +91,18 @@ impl Visit {
         self.stage = Stage::Drained;
     }
 
-    /// Once a visit, and for a bounded time: no visit waits for ever for what is only evidence.
+    /// Once an attempt, and for a bounded time: no visit waits for ever for what is only evidence.
     pub(super) fn take_evidence(&mut self, turn: &mut Turn<'_>) {
         match &self.evidence {
             EvidenceWork::NotAsked if self.recreates() => {
+                let within = if self.is_another_attempt() {
+                    retry::EVIDENCE_OF_FAILED_WITHIN
+                } else {
+                    retry::EVIDENCE_WITHIN
+                };
                 let hosts = self.hosts.keys();
                 let hosts = hosts.map(|host| (host.clone(), turn.mint())).collect();
-                let until = turn.wait(turn.now.mono.plus(retry::EVIDENCE_WITHIN));
+                let until = turn.wait(turn.now.mono.plus(within));
                 self.evidence = EvidenceWork::Asked { hosts, until };
             }
             EvidenceWork::NotAsked => self.evidence = EvidenceWork::Over,

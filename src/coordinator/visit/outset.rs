@@ -61,7 +61,9 @@ impl Visit {
         self.heard.clear();
         self.measure = turn.mint();
         self.recreate_since = self.recreate_since.map(|_| turn.now.mono);
-        self.evidence = if self.is_touched {
+        // Of a dirty site there is more only where the answers of the former life were awaited.
+        let was_asked = matches!(self.evidence, EvidenceWork::Asked { .. });
+        self.evidence = if self.is_touched && !was_asked {
             EvidenceWork::Over
         } else {
             EvidenceWork::NotAsked
@@ -116,6 +118,9 @@ impl Visit {
             | Former::Verified
             | Former::Restored
             | Former::OnTheWay => self.start_over(turn, is_owed, is_in),
+        }
+        if self.is_touched {
+            self.take_evidence(turn);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Turn;
 use crate::coordinator::effect::Made;
 use crate::coordinator::outcome::Problem;
-use crate::coordinator::state::{Stage, Trial, Visit};
+use crate::coordinator::state::{EvidenceWork, Stage, Trial, Visit};
 use crate::model::id::{ContainerId, HostName};
 use crate::model::time::Mono;
 
@@ -126,9 +126,13 @@ impl Visit {
     }
 
     /// Everything is looked at anew, and made anew; a drain that was seen to its end is not
-    /// repeated.
+    /// repeated. What failed is asked for its last words before it goes.
     pub(crate) fn attempt_begun(&mut self, turn: &mut Turn<'_>) {
         self.ask_hosts(turn);
+        if self.is_touched {
+            self.evidence = EvidenceWork::NotAsked;
+            self.take_evidence(turn);
+        }
         if self.drained.is_some() {
             self.stage = Stage::Drained;
         } else {

@@ -67,7 +67,9 @@ impl Asks<'_> {
                 });
             }
             HostWork::Preparing { token, inventory } => {
-                if let Some(hold) = self.state.held() {
+                if let Some(hold) = self.state.held()
+                    && !self.visit.owes_last_words(host)
+                {
                     self.add_engine(awaited, *token, host, || {
                         let preparation = self.preparation(hold, host, inventory);
                         EngineRequest::Prepare(Box::new(preparation))
@@ -378,12 +380,15 @@ impl Asks<'_> {
         pinned.collect()
     }
 
+    /// What goes from the host, without what this visit has begun to remove: that was asked before.
     fn found_on(&self, host: &HostName) -> Vec<ContainerId> {
         let strays = self.ctx.playbook.recreate.strays;
         let inventory = self.visit.hosts.get(host).and_then(HostWork::inventory);
-        inventory
+        let mut found = inventory
             .map(|found| leaving(found, &[], strays, None))
-            .unwrap_or_default()
+            .unwrap_or_default();
+        found.retain(|id| !self.visit.condemned.contains(id));
+        found
     }
 
     /// The images that the site passed on last, and those it runs.

@@ -362,6 +362,28 @@ async fn evidence_is_what_changed_and_the_last_words() {
 }
 
 #[tokio::test]
+async fn evidence_of_what_failed_is_how_it_ended_and_why() {
+    let mut yard = Yard::new();
+    let image = yard.image("v1", &[r#"CMD ["sh","-c","echo no app.conf; exit 7"]"#]);
+    let engine = yard.engine(vec![yard.project(vec![yard.service("job", &image)])]);
+    let made = engine.prepared(yard.preparation(1, &[])).await;
+    let request = EngineRequest::TakeEvidence {
+        containers: vec![made[0].id.clone()],
+        logs: 1000,
+    };
+    let nothing = engine.ask(request.clone()).await;
+    assert_eq!(nothing, EngineOutcome::Evidence(Vec::new()), "not tried");
+    engine.not_started(made).await;
+    let EngineOutcome::Evidence(evidence) = engine.ask(request).await else {
+        panic!("no evidence");
+    };
+    let left = &evidence[0];
+    assert_eq!((left.state.as_str(), left.exit_code), ("exited", Some(7)));
+    assert_eq!(left.logs, "no app.conf\n");
+    assert!(left.made_by.is_some());
+}
+
+#[tokio::test]
 async fn packets_of_published_containers_are_counted() {
     let mut yard = Yard::new();
     let image = yard.web_image("v1");

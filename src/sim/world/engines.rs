@@ -2,6 +2,7 @@
 use super::{BadImage, Later, World, digest, problem, trouble};
 use crate::coordinator::effect::{EngineRequest, Made, Preparation};
 use crate::coordinator::outcome::EngineOutcome;
+use crate::model::evidence::Evidence;
 use crate::model::fleet::Host;
 use crate::model::id::{ContainerId, HostName, SiteName};
 use crate::model::image::Pins;
@@ -83,7 +84,9 @@ impl World {
                 self.discard(site, host, ids);
                 EngineOutcome::Discarded
             }
-            EngineRequest::TakeEvidence { .. } => EngineOutcome::Evidence(Vec::new()),
+            EngineRequest::TakeEvidence { containers, .. } => {
+                EngineOutcome::Evidence(self.evidence(host, containers))
+            }
             EngineRequest::Clear {
                 containers: ids, ..
             } => {
@@ -139,6 +142,28 @@ impl World {
         let copies = self.copies.get(host);
         let mut digests = pins.values();
         digests.all(|digest| copies.is_some_and(|copies| copies.contains(digest)))
+    }
+
+    fn evidence(&self, host: &HostName, asked: &[ContainerId]) -> Vec<Evidence> {
+        let there = self.engines.get(host).into_iter().flatten();
+        let asked = there.filter(|container| asked.contains(&container.id));
+        let left = asked.map(|container| Evidence {
+            container: container.id.clone(),
+            name: container.name.clone(),
+            project: container.project.clone(),
+            service: container.service.clone(),
+            made_by: None,
+            state: String::new(),
+            exit_code: None,
+            error: None,
+            health: Vec::new(),
+            changes: Vec::new(),
+            changes_left_out: 0,
+            restarts: container.restarts,
+            oom_killed: false,
+            logs: String::new(),
+        });
+        left.collect()
     }
 
     /// Whether one of these is of an image that exits when it is started.

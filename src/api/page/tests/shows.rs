@@ -17,6 +17,7 @@ use crate::api::report::{EvidenceReport, Report, SiteReport};
 use crate::api::token::Role;
 use crate::api::when::When;
 use crate::coordinator::tests::world::digest;
+use crate::model::evidence::HealthCheck;
 
 /// What would run if it stood on a page as it is.
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
@@ -302,6 +303,16 @@ pub(super) fn reported(container: String, logs: String) -> Report {
         host: "fra1".to_owned(),
         service: container.clone(),
         container,
+        id: "0123456789ab".to_owned(),
+        failed: true,
+        state: "exited".to_owned(),
+        exit_code: Some(3),
+        error: Some(format!("{logs:.60}")),
+        health: vec![HealthCheck {
+            at: None,
+            exit_code: 1,
+            output: format!("{logs:.60}"),
+        }],
         restarts: 2,
         oom_killed: true,
         changes: vec!["A /tmp/<x>".to_owned(), format!("C {logs:.60}")],
