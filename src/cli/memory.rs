@@ -6,13 +6,13 @@ use jiff::Timestamp;
 
 use super::desk::Desk;
 use super::failure::Failure;
-use crate::api::status::LastEnd;
+use crate::api::status::{LastEnd, ReleaseStatus};
 use crate::api::story::Story;
 use crate::config::{self, Loaded};
 use crate::coordinator::event::Event;
 use crate::coordinator::state::State;
 use crate::daemon::past::{self, Past};
-use crate::daemon::release::{Ledger, Remembered};
+use crate::daemon::release::{self, Ledger, Remembered};
 use crate::daemon::ttl_high;
 use crate::model::fleet::Fleet;
 use crate::model::id::{HolderId, RotationId, SiteName};
@@ -89,6 +89,11 @@ impl Memory {
     /// What is remembered of releases.
     pub(crate) fn release(&self) -> Result<Remembered, Failure> {
         Ok(Remembered::of(&self.reader)?)
+    }
+
+    /// Tags that are on their way, and those that will be.
+    pub(crate) fn release_status(&self) -> Result<ReleaseStatus, Failure> {
+        Ok(release::release_status(&self.reader)?)
     }
 
     /// What a rotation was told as.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::adapters::Adapters;
 use super::clock::Clock;
-use crate::api::status::{Engine, LastEnd, NextRun, Seen, Status, status};
+use crate::api::status::{Engine, LastEnd, NextRun, ReleaseStatus, Seen, Status, status};
 use crate::coordinator::effect::EngineRequest;
 use crate::coordinator::outcome::EngineOutcome;
 use crate::coordinator::state::State;
@@ -30,6 +30,7 @@ pub struct Known {
     pub is_live: bool,
     /// What the schedules begin next.
     pub next_run: Option<NextRun>,
+    pub release: ReleaseStatus,
 }
 
 /// Looks, and puts together what was seen and what is known.
@@ -52,6 +53,7 @@ pub async fn look(adapters: &Adapters, known: &Known, clock: Clock) -> Status {
     }
     Status {
         next_run: known.next_run.clone(),
+        release: known.release.clone(),
         ..status
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Show {
     tone: Tone,
     unknown: Vec<String>,
     needs: Vec<Need>,
+    /// Of releases: what is on its way, and what waits for its time.
+    releases: Vec<String>,
     rotation: Option<Rotates>,
     /// What can be asked of the rotation, or for one.
     acts: Vec<Act>,
@@ -112,6 +114,7 @@ impl Show {
             tone: tone(status),
             unknown: status.unknown.clone(),
             needs: status.next.iter().map(Need::of).collect(),
+            releases: status.release.words(when, now),
             rotation: rotation.map(|rotation| Rotates::of(rotation, status, when, now)),
             acts: acts(rotation),
             picture: timeline(sight).map(|timeline| Picture::of(&timeline, &when.zone)),

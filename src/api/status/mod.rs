@@ -7,7 +7,7 @@ mod site;
 mod tests;
 
 pub use printed::{
-    BarredStatus, EngineStatus, HostStatus, InDns, MarkerStatus, Next, NextRun, RotationState,
-    RotationStatus, SiteState, SiteStatus, Status,
+    BarredStatus, EngineStatus, HostStatus, InDns, MarkerStatus, Next, NextRun, ReleaseStatus,
+    RotationState, RotationStatus, SiteState, SiteStatus, Status,
 };
 pub use seen::{Engine, LastEnd, Seen, status};

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::pinned::Pinned;
+use crate::api::release::Waits;
+use crate::api::when::When;
 use crate::model::id::{
     Channel, FleetName, HolderId, HostName, PlaybookName, RotationId, SiteName,
 };
@@ -29,6 +31,19 @@ pub struct Status {
     /// What the schedules begin next; null: nothing runs by itself.
     #[serde(default)]
     pub next_run: Option<NextRun>,
+    #[serde(default)]
+    pub release: ReleaseStatus,
+}
+
+/// Tags that are on their way, and those that will be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseStatus {
+    /// The act that has not ended: until it does, no plan asks the registry.
+    #[serde(default)]
+    pub open: Option<String>,
+    /// Promotions that wait for their time, the next one first.
+    #[serde(default)]
+    pub scheduled: Vec<Waits>,
 }
 
 /// A digest that failed.
@@ -99,6 +114,19 @@ pub enum RotationState {
     Paused,
     Halting,
     Aborting,
+}
+
+impl ReleaseStatus {
+    /// A sentence each, without its full stop.
+    pub(crate) fn words(&self, when: &When, now: Timestamp) -> Vec<String> {
+        let open = self.open.iter();
+        let open = open.map(|open| format!("{open} has not ended: its tags are on their way"));
+        let scheduled = self.scheduled.iter().map(|waits| {
+            let at = when.ahead(waits.at, now);
+            format!("{} of {} is to be done {at}", waits.what, waits.who)
+        });
+        open.chain(scheduled).collect()
+    }
 }
 
 /// One thing that a person is needed for.

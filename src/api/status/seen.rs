@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::printed::{
-    BarredStatus, MarkerStatus, RotationState, RotationStatus, SiteStatus, Status,
+    BarredStatus, MarkerStatus, ReleaseStatus, RotationState, RotationStatus, SiteStatus, Status,
 };
 use crate::api::public::VERSION;
 use crate::coordinator::event::VisitEnd;
@@ -80,6 +80,7 @@ pub fn status(seen: &Seen<'_>) -> Status {
         unknown,
         barred: seen.barred(),
         next_run: None,
+        release: ReleaseStatus::default(),
     }
 }
 

@@ -96,6 +96,7 @@ async fn look(desk: &Desk, here: Option<&Loaded>) -> Result<Status, Failure> {
     let known = match Memory::open(desk, loaded)? {
         Some(memory) => Known {
             state: Some(memory.state(loaded)?),
+            release: memory.release_status()?,
             ends: memory.ends()?,
             holder: Some(memory.holder),
             is_live: false,
@@ -131,6 +132,9 @@ fn text(status: &Status, when: &When, now: Timestamp) -> String {
     let mut head = head(status, when, now);
     if let Some(run) = &status.next_run {
         head = format!("{head}\n{}", planned(run, when, now));
+    }
+    for words in status.release.words(when, now) {
+        head = format!("{head}\n{words}");
     }
     let mut parts = vec![head, sites(status, when, now)];
     let pinned = status.sites.iter();
@@ -282,7 +286,8 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::api::status::{Engine, Seen, status};
+    use crate::api::release::Waits;
+    use crate::api::status::{Engine, ReleaseStatus, Seen, status};
     use crate::coordinator::plan::{Mode, Options};
     use crate::coordinator::tests::world::{World, digest, fleet, site};
     use crate::model::pin::SitePin;
@@ -335,6 +340,15 @@ mod tests {
         };
         let status = Status {
             next_run: Some(run),
+            release: ReleaseStatus {
+                open: Some("promote staging master of ana".to_owned()),
+                scheduled: vec![Waits {
+                    what: "promote staging master".to_owned(),
+                    tag: "master".parse().unwrap(),
+                    at: "2027-01-15T16:00:00Z".parse().unwrap(),
+                    who: "ben".to_owned(),
+                }],
+            },
             ..seen
         };
         let when = When {
@@ -344,6 +358,8 @@ mod tests {
         insta::assert_snapshot!(text(&status, &when, now), @r"
         fleet edge: nightly-1 running, begun 08:00:00 UTC (7s ago) by test; 0 visited, 2 left; marker held by holder-a, epoch 1
         next run: nightly 2027-01-16 02:00:00 UTC (in 17h 59m), 2027-01-16 03:00:00 CET Europe/Berlin; frozen: holidays; no `cleanslate serve` is here to begin it
+        promote staging master of ana has not ended: its tags are on their way
+        promote staging master of ben is done 16:00:00 UTC (in 7h 59m)
 
         SITE  STATE           IN DNS  RUNS  ENGINES           SINCE                  UNTIL                  WHY
         fra   draining        no            ?                 08:00:00 UTC (7s ago)  08:00:30 UTC (in 23s)  waiting for resolvers to forget its addresses

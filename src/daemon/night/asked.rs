@@ -146,6 +146,7 @@ impl Night<'_> {
                     ends: self.ends.clone(),
                     is_live: true,
                     next_run: next_run(self.config, self.clock.now().wall, self.is_serving),
+                    release: release::release_status_if_sound(self.store)?,
                 };
                 control::answer_status(Arc::clone(&self.adapters), known, self.clock, answer);
                 None

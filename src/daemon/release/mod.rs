@@ -34,6 +34,6 @@ pub use ledger::Ledger;
 pub(super) use let_go::let_go;
 pub use prepare::{Prepared, Refused};
 pub(super) use said::{Said, Waiting};
-pub use standing::{Remembered, open_act, standing};
-pub(super) use standing::{answer_standing, heed_act};
+pub use standing::{Remembered, open_act, release_status, standing};
+pub(super) use standing::{answer_standing, heed_act, release_status_if_sound};
 pub use wanted::{Aim, Wanted};

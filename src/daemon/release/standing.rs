@@ -6,13 +6,15 @@ use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::found::unless_damaged;
 use super::ledger::Ledger;
 use super::prepare::{Refused, chosen, told};
 use super::said::refusal;
 use super::scheduled::waits;
 use crate::api::asked::Answer;
 use crate::api::pinned::Pinned;
-use crate::api::release::{ImageStanding, KeptStanding, Standing, TagStanding, Waits};
+use crate::api::release::{ImageStanding, KeptStanding, Standing, TagStanding};
+use crate::api::status::ReleaseStatus;
 use crate::api::wire::Reply;
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
@@ -59,8 +61,8 @@ pub async fn standing(
     }
     Ok(Standing {
         v: 1,
-        open: remembered.open.clone(),
-        scheduled: remembered.scheduled.clone(),
+        open: remembered.status.open.clone(),
+        scheduled: remembered.status.scheduled.clone(),
         images,
     })
 }
@@ -70,9 +72,7 @@ pub async fn standing(
 pub struct Remembered {
     ledger: Ledger,
     approvals: Vec<Approval>,
-    scheduled: Vec<Waits>,
-    /// What the act that has not ended is called.
-    open: Option<String>,
+    status: ReleaseStatus,
 }
 
 impl Remembered {
@@ -82,10 +82,31 @@ impl Remembered {
         Ok(Remembered {
             ledger: Ledger::read(store)?,
             approvals: store.approvals()?,
-            scheduled: store.scheduled()?.iter().map(waits).collect(),
-            open: open_act(store)?,
+            status: release_status(store)?,
         })
     }
+}
+
+/// Tags that are on their way, and those that will be.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn release_status(store: &Reader) -> Result<ReleaseStatus, StoreError> {
+    Ok(ReleaseStatus {
+        open: open_act(store)?,
+        scheduled: store.scheduled()?.iter().map(waits).collect(),
+    })
+}
+
+/// The same for who asks where everything stands. That a ledger is damaged keeps nobody from seeing
+/// where sites are: it is told by the log, and by whatever moves tags.
+///
+/// # Errors
+/// Every other one.
+pub(in crate::daemon) fn release_status_if_sound(
+    store: &Reader,
+) -> Result<ReleaseStatus, JournalError> {
+    unless_damaged(release_status(store).map_err(JournalError::Store))
 }
 
 /// Answers beside the loop.

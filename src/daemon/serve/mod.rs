@@ -697,6 +697,7 @@ impl Server {
             ends: past::last_ends(store)?,
             is_live: true,
             next_run: self.session.next_run(),
+            release: release::release_status_if_sound(store)?,
         };
         let (adapters, clock) = (self.session.adapters.clone(), self.session.clock());
         control::answer_status(adapters, known, clock, answer);

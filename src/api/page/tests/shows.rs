@@ -13,11 +13,39 @@ use crate::api::page::entry::Visitor;
 use crate::api::page::report::Shown;
 use crate::api::page::show::Show;
 use crate::api::pinned::Pinned;
+use crate::api::release::Waits;
 use crate::api::report::{EvidenceReport, Report, SiteReport};
+use crate::api::status::ReleaseStatus;
 use crate::api::token::Role;
 use crate::api::when::When;
 use crate::coordinator::tests::world::digest;
 use crate::model::evidence::HealthCheck;
+
+#[test]
+fn what_is_on_its_way_and_what_waits_for_its_time_stands_on_the_board() {
+    let mut sight = at_rest();
+    assert!(!shown(&sight, Role::Viewer).contains("Releases"));
+    let waits = Waits {
+        what: "promote staging master".to_owned(),
+        tag: "master".parse().unwrap(),
+        at: sight.at + jiff::SignedDuration::from_mins(90),
+        who: HOSTILE.to_owned(),
+    };
+    sight.status.release = ReleaseStatus {
+        open: Some("rollback master of ana".to_owned()),
+        scheduled: vec![waits],
+    };
+    let page = shown(&sight, Role::Viewer);
+    is_only_text(&page);
+    let text = words_of(&page);
+    for said in [
+        "rollback master of ana has not ended: its tags are on their way",
+        "promote staging master of ",
+        "(in 1h 30m)",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
 
 /// What would run if it stood on a page as it is.
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";

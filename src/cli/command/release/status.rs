@@ -9,6 +9,7 @@ use super::super::super::memory::Memory;
 use super::act::manifest;
 use super::history::cause;
 use crate::api::release::{ImageStanding, KeptStanding, Standing, TagStanding};
+use crate::api::status::ReleaseStatus;
 use crate::api::wire::Command;
 use crate::daemon::release::{Remembered, standing};
 use crate::model::release::Running;
@@ -45,17 +46,13 @@ fn show(desk: &Desk, standing: &Standing) {
         desk.output.json(standing);
         return;
     }
-    if let Some(open) = &standing.open {
-        desk.output
-            .say(&format!("{open} has not ended: its tags are on their way"));
-    }
     let now = desk.clock.now().wall;
-    for waits in &standing.scheduled {
-        let at = desk.when.ahead(waits.at, now);
-        desk.output.say(&format!(
-            "{} of {} is to be done {at}",
-            waits.what, waits.who
-        ));
+    let status = ReleaseStatus {
+        open: standing.open.clone(),
+        scheduled: standing.scheduled.clone(),
+    };
+    for words in status.words(&desk.when, now) {
+        desk.output.say(&words);
     }
     let rows = standing.images.iter();
     let rows = rows.flat_map(|image| image.tags.iter().map(|tag| row(desk, image, tag)));
