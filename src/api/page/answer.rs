@@ -9,7 +9,7 @@ use super::entry::Visitor;
 use crate::api::actor::Actor;
 use crate::api::asked::Answer;
 use crate::api::http::{Front, Problem};
-use crate::api::token::Right;
+use crate::api::token::Role;
 use crate::api::wire::{Command, Reply};
 
 /// What stands on every page.
@@ -33,10 +33,9 @@ pub(super) enum Here {
 /// Whoever reads the page.
 pub(super) struct Who {
     pub(super) name: String,
-    pub(super) role: &'static str,
+    pub(super) role: Role,
     /// Goes with every form.
     pub(super) form: String,
-    pub(super) may_steer: bool,
     /// Over the control socket nobody signs in.
     pub(super) may_leave: bool,
 }
@@ -49,9 +48,8 @@ impl Frame {
             here,
             who: Some(Who {
                 name: caller.actor.user.clone(),
-                role: caller.role.word(),
+                role: caller.role,
                 form: visitor.form.clone(),
-                may_steer: caller.role.may(Right::Steer),
                 may_leave: visitor.ticket.is_some(),
             }),
             is_live: false,

@@ -18,6 +18,7 @@ use super::site::{Card, Tone};
 use crate::api::history::Entry;
 use crate::api::http::Front;
 use crate::api::status::{InDns, MarkerStatus, Next, RotationState, RotationStatus, Status};
+use crate::api::token::Right;
 use crate::api::when::When;
 
 /// So many of the latest lines are told.
@@ -127,7 +128,16 @@ impl Show {
 
     /// Whoever may do something.
     fn steers(&self) -> Option<&Who> {
-        self.frame.who.as_ref().filter(|who| who.may_steer)
+        self.frame
+            .who
+            .as_ref()
+            .filter(|who| who.role.may(Right::Steer))
+    }
+
+    /// Whether whoever reads it may ask for this.
+    fn may(&self, act: &Act) -> bool {
+        let who = self.frame.who.as_ref();
+        who.is_some_and(|who| who.role.may(act.right()))
     }
 }
 
@@ -175,7 +185,8 @@ fn past(sight: &Sight) -> impl Iterator<Item = &Entry> {
 
 /// The form that does what a command of `status` does.
 fn form_of(command: &str) -> Option<(Act, String)> {
-    let mut words = command.split_whitespace().skip(1);
+    let mut words = command.split_whitespace().skip(1).peekable();
+    words.next_if_eq(&"release");
     let act: Act = words.next()?.parse().ok()?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     for word in words {
@@ -186,6 +197,7 @@ fn form_of(command: &str) -> Option<(Act, String)> {
             flag if flag.starts_with("--") => return None,
             name if act.is_about_a_site() => drop(query.append_pair("site", name)),
             name if act == Act::Rotate => drop(query.append_pair("playbook", name)),
+            name if act == Act::Clear => drop(query.append_pair("digest", name)),
             _ => return None,
         }
     }

@@ -1,6 +1,8 @@
 //! What can be asked for on the page, and what each says will happen.
 use std::str::FromStr;
 
+use crate::api::token::Right;
+
 /// One thing that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api::page) enum Act {
@@ -14,10 +16,11 @@ pub(in crate::api::page) enum Act {
     Restore,
     Cordon,
     Uncordon,
+    Clear,
 }
 
 impl Act {
-    pub(in crate::api::page) const ALL: [Act; 10] = [
+    pub(in crate::api::page) const ALL: [Act; 11] = [
         Act::Rotate,
         Act::Retry,
         Act::Pause,
@@ -28,6 +31,7 @@ impl Act {
         Act::Restore,
         Act::Cordon,
         Act::Uncordon,
+        Act::Clear,
     ];
 
     /// The command's word.
@@ -43,6 +47,7 @@ impl Act {
             Act::Restore => "restore",
             Act::Cordon => "cordon",
             Act::Uncordon => "uncordon",
+            Act::Clear => "clear",
         }
     }
 
@@ -59,12 +64,47 @@ impl Act {
             Act::Restore => "Restore",
             Act::Cordon => "Cordon",
             Act::Uncordon => "Uncordon",
+            Act::Clear => "Clear",
+        }
+    }
+
+    /// What the API calls it: its path after `/v1/`.
+    pub(in crate::api::page) fn command(self) -> &'static str {
+        match self {
+            Act::Clear => "release/clear",
+            Act::Rotate
+            | Act::Retry
+            | Act::Pause
+            | Act::Resume
+            | Act::Abort
+            | Act::Rebuild
+            | Act::Withdraw
+            | Act::Restore
+            | Act::Cordon
+            | Act::Uncordon => self.word(),
+        }
+    }
+
+    /// What it takes to be shown its form; what is asked for with it may take more.
+    pub(in crate::api::page) fn right(self) -> Right {
+        match self {
+            Act::Clear => Right::Release,
+            Act::Rotate
+            | Act::Retry
+            | Act::Pause
+            | Act::Resume
+            | Act::Abort
+            | Act::Rebuild
+            | Act::Withdraw
+            | Act::Restore
+            | Act::Cordon
+            | Act::Uncordon => Right::Steer,
         }
     }
 
     pub(in crate::api::page) fn is_about_a_site(self) -> bool {
         match self {
-            Act::Rotate | Act::Retry | Act::Pause | Act::Resume | Act::Abort => false,
+            Act::Rotate | Act::Retry | Act::Pause | Act::Resume | Act::Abort | Act::Clear => false,
             Act::Rebuild | Act::Withdraw | Act::Restore | Act::Cordon | Act::Uncordon => true,
         }
     }
@@ -79,7 +119,8 @@ impl Act {
             | Act::Resume
             | Act::Restore
             | Act::Cordon
-            | Act::Uncordon => false,
+            | Act::Uncordon
+            | Act::Clear => false,
         }
     }
 
@@ -122,6 +163,10 @@ impl Act {
                 "Rotations skip the site from now on. Its DNS is not touched, and what runs stays."
             }
             Act::Uncordon => "Rotations visit the site again.",
+            Act::Clear => {
+                "The digest may be planned again, everywhere. No site is touched: whatever rotates \
+                 next takes it where a tag names it. Meant for a digest that was not the fault."
+            }
         }
     }
 
@@ -142,7 +187,8 @@ impl Act {
             | Act::Resume
             | Act::Abort
             | Act::Cordon
-            | Act::Uncordon => None,
+            | Act::Uncordon
+            | Act::Clear => None,
         }
     }
 }

@@ -24,7 +24,7 @@ pub(in crate::api::page) async fn form(
     uri: Uri,
 ) -> Result<Response, Wrong> {
     let act = known(&act)?;
-    visitor.caller.needs(Right::Steer)?;
+    visitor.caller.needs(act.right())?;
     let fields = Fields::read(uri.query().unwrap_or_default().as_bytes());
     let form = shown(&front, &visitor, act, fields).await?;
     Ok(html(StatusCode::OK, &form))
@@ -58,7 +58,7 @@ async fn tried(
         let what = "this form was given to somebody who has signed out since".to_owned();
         return Err(typed_wrong(what, "look at it and send it again"));
     }
-    visitor.caller.needs(Right::Steer)?;
+    visitor.caller.needs(act.right())?;
     let command = command(act, fields, Timestamp::now(), &When::local())?;
     visitor.caller.needs(Right::to_ask(&command))?;
     once(front, visitor, fields.one("once"), command).await

@@ -9,7 +9,7 @@ use crate::api::page::answer::{Frame, Wrong};
 use crate::api::page::board::Sight;
 use crate::api::page::entry::no_random;
 use crate::api::page::site::Card;
-use crate::api::status::{SiteState, SiteStatus};
+use crate::api::status::{BarredStatus, SiteState, SiteStatus};
 use crate::api::when::When;
 use crate::api::wire::Refusal;
 
@@ -28,6 +28,8 @@ pub(in crate::api::page) struct Form {
     card: Option<Card>,
     /// Whether somebody else took it out: a rebuild puts it in only if that is said.
     is_found_out: bool,
+    /// What failed, where the form is to clear it; empty where it is not barred.
+    barred: Vec<BarredStatus>,
     hosts: Vec<String>,
     sites: Vec<String>,
     zone: String,
@@ -60,6 +62,8 @@ impl Form {
             let hosts = status.hosts.iter();
             hosts.map(|host| host.name.to_string()).collect()
         };
+        let barred = sight.status.barred.iter();
+        let barred = barred.filter(|it| it.digest.to_string() == fields.one("digest"));
         let when = When::local();
         let sites = sight.status.sites.iter();
         Ok(Form {
@@ -67,6 +71,7 @@ impl Form {
             act,
             card: status.map(|status| Card::of(status, sight.at, &when)),
             is_found_out: status.is_some_and(is_found_out),
+            barred: barred.cloned().collect(),
             hosts: status.map(hosts).unwrap_or_default(),
             sites: sites.map(|site| site.name.to_string()).collect(),
             zone: zone_of(&when.zone, sight),

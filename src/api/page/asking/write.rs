@@ -42,11 +42,12 @@ pub(in crate::api::page) fn command(
         Act::Pause => body.extend(pause(fields, now, when)?),
         Act::Rebuild => body.extend(rebuild(fields)),
         Act::Retry => body.extend(now_or_not(fields)),
+        Act::Clear => body.extend([part("digest", fields.one("digest"))]),
         Act::Resume | Act::Abort | Act::Withdraw | Act::Restore | Act::Cordon | Act::Uncordon => {}
     }
     body.extend(force(act, fields)?);
     let body = Value::Object(body).to_string();
-    Command::read(act.word(), body.as_bytes())
+    Command::read(act.command(), body.as_bytes())
         .map_err(|error| typed_wrong(error.to_string(), "correct it and send it again"))
 }
 
@@ -174,6 +175,10 @@ mod tests {
                 said(Act::Restore, "reason=x&site=nyc&unverified=on&typed=+nyc"),
                 said(Act::Cordon, "reason=x&site=nyc"),
                 said(Act::Uncordon, "reason=x&site=nyc"),
+                said(
+                    Act::Clear,
+                    &format!("reason=x&digest=sha256:{}", "5".repeat(64))
+                ),
             ]
             .join("\n"),
             @r#"
@@ -193,6 +198,7 @@ mod tests {
         /v1/restore {"reason":"x","site":"nyc","unverified":true}
         /v1/cordon {"reason":"x","site":"nyc"}
         /v1/uncordon {"reason":"x","site":"nyc"}
+        /v1/release/clear {"digest":"sha256:5555555555555555555555555555555555555555555555555555555555555555","reason":"x"}
         "#
         );
     }
@@ -207,6 +213,7 @@ mod tests {
             (Act::Pause, "reason=x&for=a+while", "none of the lengths"),
             (Act::Cordon, "reason=x", "name"),
             (Act::Cordon, "reason=x&site=%3Cb%3E", "name"),
+            (Act::Clear, "reason=x&digest=latest", "digest"),
             (Act::Rebuild, "reason=x&site=nyc&images=any", "last-good"),
             (Act::Withdraw, "reason=x&site=nyc&below_floor=on", "typed"),
             (

@@ -177,3 +177,35 @@ async fn each_role_is_shown_and_given_what_it_may() {
     assert_eq!(said.status, 303, "{}", said.body);
     assert!(stage.asked()[0].contains("below_floor: true"));
 }
+
+#[tokio::test]
+async fn what_is_barred_is_cleared_by_whoever_may_release() {
+    let stage = Stage::new();
+    let digest = format!("sha256:{}", "5".repeat(64));
+    let path = format!("/ask/clear?digest={digest}");
+    let typed = format!("digest={digest}&reason=it+was+the+network");
+    for role in [Role::Viewer, Role::Operator] {
+        let browser = stage.signed_in(role).await;
+        let said = browser.get(&path).await;
+        assert_eq!(said.status, 403);
+        let wants = "this takes a token of role release";
+        assert!(said.body.contains(wants), "{}", said.body);
+        let form = browser.get("/").await.hidden("form");
+        let body = format!("form={form}&once=a&{typed}");
+        assert_eq!(browser.post("/ask/clear", &body).await.status, 403);
+    }
+    assert_eq!(stage.asked(), Vec::<String>::new());
+    for role in [Role::Release, Role::Admin] {
+        let browser = stage.signed_in(role).await;
+        assert_eq!(browser.get(&path).await.hidden("digest"), digest);
+        let said = browser.fill_in(&path, &typed).await;
+        assert_eq!(said.header("location"), Some("/?taken=clear"));
+    }
+    let asked = stage.asked();
+    assert_eq!(asked.len(), 2);
+    assert!(
+        asked[0].starts_with("token release: ReleaseClear"),
+        "{asked:?}"
+    );
+    assert!(asked[0].contains("it was the network"), "{asked:?}");
+}

@@ -15,11 +15,46 @@ use crate::api::page::show::Show;
 use crate::api::pinned::Pinned;
 use crate::api::release::Waits;
 use crate::api::report::{EvidenceReport, Report, SiteReport};
-use crate::api::status::ReleaseStatus;
+use crate::api::status::{BarredStatus, Next, ReleaseStatus};
 use crate::api::token::Role;
 use crate::api::when::When;
 use crate::coordinator::tests::world::digest;
 use crate::model::evidence::HealthCheck;
+
+#[test]
+fn what_is_barred_has_its_form_for_whoever_may_clear_it() {
+    let mut sight = at_rest();
+    let barred = BarredStatus {
+        digest: digest(7),
+        image: HOSTILE.to_owned(),
+        site: "fra".parse().unwrap(),
+        rotation: "nightly-1".parse().unwrap(),
+        at: sight.at,
+        why: HOSTILE.to_owned(),
+    };
+    sight.status.next = vec![Next {
+        site: None,
+        why: "barred".to_owned(),
+        command: format!("cleanslate release clear {} --reason TEXT", digest(7)),
+    }];
+    sight.status.barred = vec![barred];
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let query = query.append_pair("digest", &digest(7).to_string()).finish();
+    let link = format!("href=\"/ask/clear?{query}\"");
+    for (role, may) in [
+        (Role::Viewer, false),
+        (Role::Operator, false),
+        (Role::Release, true),
+        (Role::Admin, true),
+    ] {
+        assert_eq!(shown(&sight, role).contains(&link), may, "{role:?}");
+    }
+    let fields = Fields::read(query.as_bytes());
+    let form = Form::of(Act::Clear, fields, &sight, frame(Role::Release), false).unwrap();
+    let form = form.render().unwrap();
+    is_only_text(&form);
+    assert!(form.contains("failed at fra in"), "{form}");
+}
 
 #[test]
 fn what_is_on_its_way_and_what_waits_for_its_time_stands_on_the_board() {
@@ -126,7 +161,7 @@ fn whoever_may_not_steer_sees_the_same_and_no_buttons() {
 #[test]
 fn what_a_person_is_needed_for_has_the_command_and_its_form() {
     let mut sight = at_rest();
-    let need = |site: Option<&str>, command: &str| crate::api::status::Next {
+    let need = |site: Option<&str>, command: &str| Next {
         site: site.map(|site| site.parse().unwrap()),
         why: "somebody else took it out".to_owned(),
         command: command.to_owned(),
@@ -166,7 +201,7 @@ fn text_of_others_is_text_on_every_page() {
     status.sites[0].step = Some(hostile());
     status.sites[0].digests.insert(hostile(), hostile());
     status.unknown.push(hostile());
-    status.next.push(crate::api::status::Next {
+    status.next.push(Next {
         site: None,
         why: hostile(),
         command: format!("cleanslate rebuild {HOSTILE}"),
@@ -188,6 +223,7 @@ fn text_of_others_is_text_on_every_page() {
         "for",
         "sites",
         "images",
+        "digest",
     ]
     .map(|name| {
         let value: String = form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect();
