@@ -1,5 +1,5 @@
 //! The journal told again: nothing is run, nothing is changed.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::journal::{self, JournalError, event_of};
 use super::night::RunError;
-use crate::api::metrics::{Remembered, RotationResult};
+use crate::api::metrics::{Remembered, RotationResult, rolled_back};
 use crate::api::public::Public;
 use crate::api::status::LastEnd;
 use crate::api::story::{Story, Storyteller, planned};
@@ -247,7 +247,28 @@ pub(super) fn remembered(reader: &Reader) -> Result<Remembered, JournalError> {
     for (site, last) in last_ends(reader)? {
         past.out_since.insert(site, last.at);
     }
+    past.rolled_back = sites_rolled_back(reader)?;
     Ok(past)
+}
+
+/// Sites whose last rebuild, within the last rotations, ended on their last good images.
+fn sites_rolled_back(reader: &Reader) -> Result<BTreeSet<SiteName>, JournalError> {
+    let mut known: BTreeMap<SiteName, bool> = BTreeMap::new();
+    for span in reader.rotations()?.iter().rev().take(LOOKED_BACK) {
+        let events = events_of(reader, &span.rotation)?;
+        let Some(plan) = last_plan(&events) else {
+            continue;
+        };
+        for (event, _) in events.iter().rev() {
+            if let Event::VisitEnded { site, end, .. } = event
+                && let Some(is_back) = rolled_back(*end, &plan.mode)
+            {
+                known.entry(site.clone()).or_insert(is_back);
+            }
+        }
+    }
+    let back = known.into_iter().filter(|(_, is_back)| *is_back);
+    Ok(back.map(|(site, _)| site).collect())
 }
 
 /// The configuration a rotation began with, as its plan treats it.

@@ -41,6 +41,8 @@ pub(super) struct Ledger {
     pub(super) out: BTreeMap<SiteName, Out>,
     /// Since when sites were out that an earlier process took out.
     pub(super) out_since: BTreeMap<SiteName, Timestamp>,
+    /// Sites whose last rebuild ended on their last good images.
+    pub(super) rolled_back: BTreeSet<SiteName>,
     /// Of each site whose engines all answered: when its oldest container was created.
     pub(super) oldest: BTreeMap<SiteName, Timestamp>,
     pub(super) looked: Option<Timestamp>,

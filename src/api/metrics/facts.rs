@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::exposition::{Metrics, seconds};
 use super::labels;
-use super::runs::RotationResult;
+use super::runs::{RotationResult, rolled_back};
 use crate::api::public::{Line, Public};
 use crate::api::status::Seen;
 use crate::coordinator::event::Event;
@@ -45,6 +45,15 @@ impl Metrics {
         ledger.facts += 1;
         self.changed(fact);
         self.timed(fact);
+        if let Event::VisitEnded { site, end, .. } = fact.event
+            && let Some(rotation) = &fact.before.rotation
+        {
+            match rolled_back(*end, &rotation.plan_of(site).mode) {
+                Some(true) => drop(ledger.rolled_back.insert(site.clone())),
+                Some(false) => drop(ledger.rolled_back.remove(site)),
+                None => {}
+            }
+        }
         let nothing = (BTreeMap::new(), BTreeMap::new());
         let seen = Seen {
             fleet,

@@ -37,6 +37,7 @@ pub(super) struct Families {
 
     pub(super) site_state: Family<labels::SiteState, Gauge>,
     pub(super) site_cordoned: Family<labels::Site, Gauge>,
+    pub(super) site_rolled_back: Family<labels::Site, Gauge>,
     pub(super) sites: Family<labels::InDns, Gauge>,
     pub(super) out: Family<labels::Site, Seconds>,
     pub(super) out_since: Family<labels::Site, Number>,
@@ -80,6 +81,7 @@ impl Families {
             run_missed: Family::default(),
             site_state: Family::default(),
             site_cordoned: Family::default(),
+            site_rolled_back: Family::default(),
             sites: Family::default(),
             out: Family::default(),
             out_since: Family::default(),
@@ -151,6 +153,8 @@ impl Families {
         book.plain("site_state", state, self.site_state.clone());
         let cordoned = "Whether rotations leave the site out";
         book.plain("site_cordoned", cordoned, self.site_cordoned.clone());
+        let back = "1 where the last rebuild of the site ended on its last good images, else 0";
+        book.plain("site_rolled_back", back, self.site_rolled_back.clone());
         let sites = "Sites by whether the primary serves their addresses";
         book.plain("sites", sites, self.sites.clone());
         let out = "Time that the site was seen out of DNS since the process began";

@@ -13,4 +13,4 @@ mod tests;
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use facts::Fact;
 pub use looks::{Containers, Look};
-pub use runs::{Remembered, RotationResult, Runs};
+pub use runs::{Remembered, RotationResult, Runs, rolled_back};

@@ -1,11 +1,13 @@
 //! Runs of the schedule, how rotations ended, and what an earlier process knew of both.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::exposition::{Metrics, unix};
 use super::labels;
 use crate::api::public::Public;
+use crate::coordinator::event::VisitEnd;
+use crate::coordinator::plan::Mode;
 use crate::model::id::{PlaybookName, SiteName};
 
 /// How a rotation ended.
@@ -34,6 +36,26 @@ pub struct Remembered {
     pub last_result: Option<RotationResult>,
     /// When the visit of each site ended that left it out of DNS.
     pub out_since: BTreeMap<SiteName, Timestamp>,
+    /// Sites whose last rebuild ended on their last good images.
+    pub rolled_back: BTreeSet<SiteName>,
+}
+
+/// Whether a site serves its last good images after a visit that ended so; `None`: the visit has
+/// not changed that.
+pub fn rolled_back(end: VisitEnd, mode: &Mode) -> Option<bool> {
+    match mode {
+        Mode::Rotate | Mode::Rebuild => {}
+        Mode::Restore { .. }
+        | Mode::Recover
+        | Mode::Withdraw
+        | Mode::Cordon { .. }
+        | Mode::TakeOver => return None,
+    }
+    match end {
+        VisitEnd::RolledBack => Some(true),
+        VisitEnd::Completed | VisitEnd::Quarantined | VisitEnd::LeftOut => Some(false),
+        VisitEnd::Skipped | VisitEnd::PutBack | VisitEnd::LeftInService => None,
+    }
 }
 
 impl RotationResult {
@@ -82,7 +104,9 @@ impl Metrics {
         if let Some(result) = past.last_result {
             self.last_result_is(result);
         }
-        self.ledger().out_since = past.out_since;
+        let mut ledger = self.ledger();
+        ledger.out_since = past.out_since;
+        ledger.rolled_back = past.rolled_back;
     }
 
     /// Every playbook that runs by itself, and its runs.

@@ -50,6 +50,9 @@ impl Metrics {
             let cordoned = self.families.site_cordoned.get_or_create(&labels);
             cordoned.set(i64::from(is_cordoned));
             drop(cordoned);
+            let back = self.families.site_rolled_back.get_or_create(&labels);
+            back.set(i64::from(ledger.rolled_back.contains(site)));
+            drop(back);
             let since = seen
                 .running()
                 .and_then(|rotation| rotation.visits.get(site)?.out_since);
@@ -117,6 +120,7 @@ impl Metrics {
         }
         self.families.site_state.clear();
         self.families.site_cordoned.clear();
+        self.families.site_rolled_back.clear();
         self.families.out_since.clear();
         ledger.out.retain(|site, _| sites.contains(site));
         // An increase can be seen only of what was there before.

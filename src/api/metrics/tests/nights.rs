@@ -3,7 +3,9 @@ use super::{metrics, metrics_of, take_in, value, values};
 use crate::coordinator::event::Event;
 use crate::coordinator::machine::Coordinator;
 use crate::coordinator::plan::{Mode, Options};
-use crate::coordinator::tests::world::{Desk, World, site};
+use crate::coordinator::tests::world::{Desk, World, digest, fleet, playbook, site};
+use crate::model::playbook::FailureThen;
+use crate::sim::world::BadImage;
 
 fn begun(world: &mut World) -> Coordinator {
     let mut machine = world.coordinator();
@@ -176,6 +178,47 @@ fn a_site_that_fails_is_counted_and_stays_out() {
         "it was given back"
     );
     assert!(value("site_out_since_timestamp_seconds{site=\"nyc\"}").is_some());
+}
+
+#[test]
+fn a_site_that_rolled_back_is_so_until_it_is_rebuilt_and_passes() {
+    let mut playbook = playbook();
+    playbook.failure.then = FailureThen::LastGood;
+    let mut world = World::of(fleet(), playbook);
+    let mut machine = begun(&mut world);
+    world.run(&mut machine);
+    world.tag = 3;
+    world.faults.bad_images.insert(digest(3), BadImage::Dies);
+    let mut again = |world: &mut World, mode: Mode, name: Option<&str>| {
+        let sites = name.map(|name| vec![site(name)]);
+        let plan = world.plan(mode, sites, Options::default());
+        world.begin(&mut machine, plan);
+        world.run(&mut machine);
+    };
+    again(&mut world, Mode::Rotate, None);
+    let metrics = metrics();
+    take_in(&metrics, &world, 0);
+    let back = |world: &World, name: &str| {
+        let name = format!("site_rolled_back{{site=\"{name}\"}}");
+        value(&metrics, world.time().wall, &name)
+    };
+    assert_eq!(back(&world, "fra"), Some(1.0));
+    assert_eq!(back(&world, "nyc"), Some(0.0));
+
+    let from = world.journal.len();
+    again(&mut world, Mode::Cordon { cordoned: true }, Some("fra"));
+    take_in(&metrics, &world, from);
+    assert_eq!(
+        back(&world, "fra"),
+        Some(1.0),
+        "its images are as they were"
+    );
+
+    let from = world.journal.len();
+    world.tag = 4;
+    again(&mut world, Mode::Rebuild, Some("fra"));
+    take_in(&metrics, &world, from);
+    assert_eq!(back(&world, "fra"), Some(0.0));
 }
 
 #[test]

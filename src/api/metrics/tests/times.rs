@@ -309,11 +309,16 @@ fn what_an_earlier_process_knew_is_known() {
         last_success: [("nightly".parse().unwrap(), ended)].into(),
         last_result: Some(RotationResult::Halted),
         out_since: [(site("nyc"), ended), (site("fra"), ended)].into(),
+        rolled_back: [site("nyc")].into(),
     });
     let mut world = World::new();
     world.by_hand(&site("nyc"), false);
     metrics.looked(&fleet(), &look(&world, NOON), noon());
     let value = |name: &str| value(&metrics, noon(), name);
+    for (name, back) in [("nyc", 1.0), ("fra", 0.0)] {
+        let series = format!("site_rolled_back{{site=\"{name}\"}}");
+        assert_eq!(value(&series), Some(back), "{name}");
+    }
     let unix = Some(ended.as_duration().as_secs_f64());
     assert_eq!(
         value("last_success_timestamp_seconds{playbook=\"nightly\"}"),
