@@ -431,9 +431,13 @@ impl From<LineId> for String {
     }
 }
 
+/// Whether it would steer the terminal of whoever reads it later.
+pub(crate) fn steers(text: &str) -> bool {
+    text.chars().any(|c| c.is_control() && !"\n\t".contains(c))
+}
+
 /// The first field with what would steer the terminal of whoever reads it later.
 fn steering(object: &serde_json::Map<String, Value>) -> Option<&str> {
-    let steers = |text: &str| text.chars().any(|c| c.is_control() && !"\n\t".contains(c));
     let fields = object.iter();
     let mut texts = fields.filter_map(|(key, value)| Some((key, value.as_str()?)));
     texts

@@ -7,6 +7,7 @@ use super::command::{
     abort, audit, backup, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild,
     recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
 };
+use crate::api::wire::steers;
 
 /// Rotates whole datacenters: out of DNS, emptied, rebuilt from their images, verified, put back.
 #[derive(Debug, Parser)]
@@ -91,11 +92,21 @@ pub(crate) enum Command {
     Token(token::Token),
 }
 
+/// Why something is asked for. The API refuses what steers terminals, and so does whoever writes to
+/// the store without one: it is read again in journals, messages and pages.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    if steers(text) {
+        let what = "it holds control characters; write it as plain text";
+        return Err(what.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A change that a person asks for: why, and whether the question is answered already.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Because {
     /// Why; it is kept in the journal
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) yes: Yes,
@@ -190,6 +201,64 @@ mod tests {
             let error = command().try_get_matches_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn a_reason_that_would_steer_a_terminal_is_refused_by_every_command_that_takes_one() {
+        let digest = format!("sha256:{}", "5".repeat(64));
+        let lines = [
+            "abort",
+            "cordon fra",
+            "pause",
+            "rebuild fra",
+            "recover",
+            "release approve DIGEST",
+            "release cancel master",
+            "release clear DIGEST",
+            "release promote staging master",
+            "release rollback master",
+            "restore fra",
+            "resume",
+            "retry",
+            "rotate nightly",
+            "take-over",
+            "uncordon fra",
+            "withdraw fra",
+        ];
+        for line in lines {
+            let line = line.replace("DIGEST", &digest);
+            let words = || {
+                let words = ["cleanslate"].into_iter().chain(line.split(' '));
+                words.map(str::to_owned).collect::<Vec<_>>()
+            };
+            let typed = |reason: &str| {
+                let reason = ["--reason".to_owned(), reason.to_owned()];
+                command().try_get_matches_from(words().into_iter().chain(reason))
+            };
+            typed("a look\tat fra,\nby ana").unwrap_or_else(|error| panic!("{line}: {error}"));
+            let error = typed("\u{1b}[2J all is well").expect_err(&line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains("control characters"), "{error}");
+        }
+        // There are no others.
+        let names = lines.map(|line| {
+            let words = if line.starts_with("release") { 2 } else { 1 };
+            line.split(' ').take(words).collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!(taking_a_reason(&command(), ""), names);
+    }
+
+    /// The names of all commands with `--reason`, sorted.
+    fn taking_a_reason(of: &clap::Command, name: &str) -> Vec<String> {
+        let is_it = |arg: &clap::Arg| arg.get_long() == Some("reason");
+        let mut names: Vec<String> = of.get_subcommands().fold(Vec::new(), |mut names, below| {
+            let name = format!("{name} {}", below.get_name());
+            names.extend(taking_a_reason(below, name.trim_start()));
+            names
+        });
+        names.extend(of.get_arguments().any(is_it).then(|| name.to_owned()));
+        names.sort();
+        names
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `abort`: ends the rotation that runs, or the one that was interrupted.
 use clap::Args;
 
-use super::super::args::Yes;
+use super::super::args::{self, Yes};
 use super::super::confirm::confirm;
 use super::super::desk::Desk;
 use super::super::exit::Exit;
@@ -16,7 +16,7 @@ use crate::api::wire::Command;
 #[derive(Args, Debug)]
 pub(crate) struct Abort {
     /// Why; it is kept in the journal
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
     reason: Option<String>,
     #[command(flatten)]
     yes: Yes,

@@ -1,7 +1,7 @@
 //! `withdraw`, `restore`, `cordon`, `uncordon`: by hand, under the same guards.
 use clap::Args;
 
-use super::super::args::{Because, Yes};
+use super::super::args::{self, Because, Yes};
 use super::super::desk::{Desk, known_site};
 use super::super::failure::Outcome;
 use super::super::follow::Until;
@@ -41,7 +41,7 @@ pub(crate) struct Restore {
     #[arg(long, requires = "reason")]
     unverified: bool,
     /// Why; it is kept in the journal
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
     reason: Option<String>,
     #[command(flatten)]
     yes: Yes,

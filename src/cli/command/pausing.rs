@@ -2,7 +2,7 @@
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::args::Because;
+use super::super::args::{self, Because};
 use super::super::desk::{Desk, known_site};
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
@@ -50,7 +50,7 @@ pub(crate) struct Resume {
     /// The site that was tried by hand, and is good
     site: Option<SiteName>,
     /// Why; it is kept in the journal
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
     reason: Option<String>,
 }
 

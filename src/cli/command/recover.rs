@@ -1,7 +1,7 @@
 //! `recover`: brings back what the marker calls out, whoever left it so.
 use clap::Args;
 
-use super::super::args::Yes;
+use super::super::args::{self, Yes};
 use super::super::desk::Desk;
 use super::super::exit::Exit;
 use super::super::failure::{Failure, Outcome};
@@ -19,7 +19,7 @@ use crate::model::id::SiteName;
 #[derive(Args, Debug)]
 pub(crate) struct Recover {
     /// Why; it is kept in the journal
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
     reason: Option<String>,
     #[command(flatten)]
     yes: Yes,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::super::args::Yes;
+use super::super::args::{self, Yes};
 use super::super::confirm::confirm;
 use super::super::desk::{Desk, known_site};
 use super::super::exit::Exit;
@@ -51,7 +51,7 @@ pub(crate) struct Rotate {
     #[arg(long, requires = "reason")]
     in_freeze: bool,
     /// Why; it is kept in the journal
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
     reason: Option<String>,
     /// How long to wait while another coordinator holds the marker [default: 35m, 0s on a
     /// terminal]

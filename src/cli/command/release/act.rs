@@ -2,7 +2,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::super::super::args::Yes;
+use super::super::super::args::{self, Yes};
 use super::super::super::confirm::confirm;
 use super::super::super::desk::Desk;
 use super::super::super::exit::Exit;
@@ -26,7 +26,7 @@ pub(super) struct Asked {
     #[arg(long, value_name = "SERVICE", value_delimiter = ',')]
     service: Vec<ServiceName>,
     /// Why; it is kept in the ledger
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
     reason: Option<String>,
     /// Rotates the sites that take it as soon as it is done
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `release cancel`: what was to be promoted later is not.
 use clap::Args;
 
+use super::super::super::args;
 use super::super::super::desk::Desk;
 use super::super::super::exit::Exit;
 use super::super::super::failure::Outcome;
@@ -22,7 +23,7 @@ pub(crate) struct Cancel {
     /// The channel that was to take it
     tag: Channel,
     /// Why; it is kept in the audit
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
     reason: Option<String>,
 }
 
