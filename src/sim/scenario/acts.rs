@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use super::script::{Line, Wrong};
-use crate::model::playbook::{Playbook, Preflight, StillBusy};
+use crate::model::playbook::{FailureThen, Playbook, Preflight, StillBusy};
 use crate::model::time::millis;
 
 /// `90s`, `10m`, `2h`, in milliseconds.
@@ -31,6 +31,7 @@ pub(super) fn plays_by(playbook: &mut Playbook, line: &Line, word: &str) -> Resu
         Some(("soak", time)) => playbook.soak.for_at_least = duration(line, time)?,
         Some(("preflight", "skip")) => playbook.failure.preflight = Preflight::Skip,
         Some(("preflight", "halt")) => playbook.failure.preflight = Preflight::Halt,
+        Some(("failure", "last_good")) => playbook.failure.then = FailureThen::LastGood,
         Some(("max_unavailable", count)) => playbook.max_unavailable = number(line, count)?,
         Some(("hold", "true")) => playbook.verify.hold = true,
         Some(("containers", "keep")) => playbook.recreate.containers = false,
@@ -38,7 +39,7 @@ pub(super) fn plays_by(playbook: &mut Playbook, line: &Line, word: &str) -> Resu
             return Err(line.wrong(
                 format!("a playbook has no {word}"),
                 "use at_least=, at_most=, then=put_back|proceed, soak=, preflight=skip|halt, \
-                 max_unavailable=, containers=keep, hold=true",
+                 failure=last_good, max_unavailable=, containers=keep, hold=true",
             ));
         }
     }

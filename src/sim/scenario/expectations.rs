@@ -22,17 +22,21 @@ impl Scene {
                 Some(marker) => Err(not(line, &format!("{marker:?}"))),
             },
             [list @ ("out" | "dirty" | "held" | "cordon"), sites @ ..] => self.lists(line, list, sites),
-            ["everything", "new"] => self.is_new(line, true, None),
-            [site, "new"] => self.is_new(line, true, Some(site)),
-            [site, "as", "it", "was"] => self.is_new(line, false, Some(site)),
+            ["everything", "new"] => self.is_of(line, self.crew.world.tag, None),
+            ["everything", "of", "the", "tag", "before"] => {
+                self.is_of(line, self.crew.world.tag.saturating_sub(1), None)
+            }
+            [site, "new"] => self.is_of(line, self.crew.world.tag, Some(site)),
+            [site, "as", "it", "was"] => self.is_of(line, 1, Some(site)),
             [who, end] if letter(who).is_some() => self.ended(line, who, end),
             [who, site, end] if letter(who).is_some() => self.visited(line, who, site, end),
             _ => Err(line.wrong(
                 format!("nothing is called `{}`", words.join(" ")),
                 "expect in DNS SITES · on the secondary SITES · marker idle|absent · marker held by a · \
-                 out|dirty|held|cordon SITES|nobody · everything new · SITE new · SITE as it was · \
+                 out|dirty|held|cordon SITES|nobody · everything new · everything of the tag before · \
+                 SITE new · SITE as it was · \
                  a completed|halted|aborted|deposed|not_acquired|running|nothing · \
-                 a SITE completed|skipped|put_back|quarantined|left_in_service|left_out",
+                 a SITE completed|skipped|put_back|rolled_back|quarantined|left_in_service|left_out",
             )),
         }
     }
@@ -72,12 +76,11 @@ impl Scene {
         }
     }
 
-    /// Whether all containers of the sites (of one of them) are of the tag as it stands now.
-    fn is_new(&self, line: &Line, is_new: bool, site: Option<&str>) -> Result<(), Wrong> {
+    /// Whether all containers of the sites (of one of them) are of this version; the first is what
+    /// was there before anything was done.
+    fn is_of(&self, line: &Line, version: u8, site: Option<&str>) -> Result<(), Wrong> {
         let world = &self.crew.world;
-        let tag = crate::sim::world::digest(world.tag);
-        let old = crate::sim::world::digest(1);
-        let wanted = if is_new { tag } else { old };
+        let wanted = crate::sim::world::digest(version);
         let sites = world.fleet.sites.keys();
         let mut hosts = sites
             .filter(|name| site.is_none_or(|site| name.as_str() == site))

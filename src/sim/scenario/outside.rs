@@ -8,7 +8,7 @@ use crate::coordinator::input::Input;
 use crate::model::id::SiteName;
 use crate::model::time::Ttl;
 use crate::sim::trace::Who;
-use crate::sim::world::digest;
+use crate::sim::world::{BadImage, digest};
 
 impl Scene {
     pub(super) fn outside(&mut self, line: &Line) -> Result<(), Wrong> {
@@ -244,12 +244,20 @@ impl Scene {
     }
 
     fn tags(&mut self, line: &Line, words: &[&str]) -> Result<(), Wrong> {
-        let ["move"] = words else {
-            return Err(unknown(line, "tags: move"));
+        let told = match words {
+            ["move"] => "releases: every tag moves",
+            ["move", "to", "what", "dies"] => {
+                "releases: every tag moves, to images that exit when they start"
+            }
+            _ => return Err(unknown(line, "tags: move, move to what dies")),
         };
-        self.tells(Who::Person, "releases: every tag moves");
+        self.tells(Who::Person, told);
         self.crew.world.tag += 1;
         let tag = digest(self.crew.world.tag);
+        if words.len() > 1 {
+            let bad = &mut self.crew.world.faults.bad_images;
+            bad.insert(tag.clone(), BadImage::Dies);
+        }
         let images = self.crew.world.fleet.images();
         let moved = images.into_iter().map(|image| (image, tag.clone()));
         let input = Input::TagsMoved {
