@@ -88,7 +88,33 @@ fn drawn(lab: &Scene, good: &str, bad: &str) -> Result<()> {
     let nowhere = "/nowhere/night.html";
     let refused = run(lab, &["report", "--html", nowhere])?.expect(2)?;
     refused.says(&["cannot write", nowhere])?;
+    let told = drawn_elsewhere(lab)?;
+    let here = svg.stdout.replace("edge: what ran", "What ran");
+    ensure!(told == here, "{told}\n{here}");
     Ok(())
+}
+
+/// The same, read from a coordinator over its API.
+fn drawn_elsewhere(lab: &Scene) -> Result<String> {
+    let listen = "[api]\nlisten = \"127.0.0.1:8443\"\n\n[dns]";
+    edit(lab, "site.toml", "[dns]", listen)?;
+    let token = ["token", "create", "--role", "viewer", "--name", "ana"];
+    let token = run(lab, &token)?.expect(0)?.stdout;
+    let server = crate::serving::serve(lab)?;
+    crate::serving::await_socket(lab)?;
+    let api = ["--api", "http://127.0.0.1:8443"];
+    let ask = |arguments: &[&str]| {
+        let mut command = lab.cleanslate(&[&api[..], arguments].concat());
+        let output = command.env("CLEANSLATE_TOKEN", token.trim()).output()?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let page = ask(&["report", "--html", "-"])?;
+    ensure!(page.contains("rolled back from"), "{page}");
+    let svg = ask(&["release", "history", "--svg", "-"])?;
+    server.signal("TERM")?;
+    server.end()?.expect(0)?;
+    Ok(svg)
 }
 
 #[test]
