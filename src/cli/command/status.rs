@@ -355,11 +355,11 @@ mod tests {
             zone: TimeZone::UTC,
         };
         let now = world.time().wall + jiff::SignedDuration::from_secs(7);
-        insta::assert_snapshot!(text(&status, &when, now), @r"
+        insta::assert_snapshot!(text(&status, &when, now), @r#"
         fleet edge: nightly-1 running, begun 08:00:00 UTC (7s ago) by test; 0 visited, 2 left; marker held by holder-a, epoch 1
         next run: nightly 2027-01-16 02:00:00 UTC (in 17h 59m), 2027-01-16 03:00:00 CET Europe/Berlin; frozen: holidays; no `cleanslate serve` is here to begin it
         promote staging master of ana has not ended: its tags are on their way
-        promote staging master of ben is done 16:00:00 UTC (in 7h 59m)
+        promote staging master of ben is to be done 16:00:00 UTC (in 7h 59m)
 
         SITE  STATE           IN DNS  RUNS  ENGINES           SINCE                  UNTIL                  WHY
         fra   draining        no            ?                 08:00:00 UTC (7s ago)  08:00:30 UTC (in 23s)  waiting for resolvers to forget its addresses
@@ -372,6 +372,6 @@ mod tests {
 
         sin: taken out by somebody else's hand
           next: cleanslate rebuild sin --restore --reason TEXT
-        ");
+        "#);
     }
 }

@@ -375,7 +375,9 @@ fn on_its_digests(world: &World, decided: &Decided<'_>) -> Option<String> {
         Some(site)
     })?;
     let visit = state.running()?.visits.get(site)?;
-    if !visit.recreates() {
+    // Who was deposed, and has not seen it yet, knows no better: no change of theirs is taken.
+    let is_ours = zone::marker(&world.view)?.epoch == state.epoch;
+    if !visit.recreates() || !is_ours {
         return None;
     }
     let plan = state.running()?.plan_of(site);
