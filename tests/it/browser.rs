@@ -19,6 +19,9 @@ const DRIVER: (&str, u16) = ("127.0.0.1", 9515);
 /// The longest that anything on a page is waited for.
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// In which a press leads to another page.
+const PRESSED_WITHIN: Duration = Duration::from_secs(2);
+
 /// The key under which WebDriver hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -94,6 +97,26 @@ impl Browser {
         self.post(&format!("/element/{element}/click"), &json!({}))
             .with_context(|| format!("failed to press {selector}"))
             .map(drop)
+    }
+
+    /// Presses what has this selector until its form is there: what lives on the page moves, and may
+    /// move away from under a press, as it does for people.
+    pub(crate) fn ask(&mut self, selector: &str) -> Result<()> {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let pressed = self.click(selector);
+            let until = Instant::now() + PRESSED_WITHIN;
+            while Instant::now() < until {
+                if self.element("#reason").is_ok() {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            if Instant::now() > deadline {
+                pressed?;
+                bail!("{selector} leads to no form\n{}", self.text()?);
+            }
+        }
     }
 
     /// Types into what has this selector.

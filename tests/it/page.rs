@@ -63,7 +63,7 @@ fn sign_in(page: &mut Browser, token: &str) -> Result<()> {
 }
 
 fn begin_a_night(page: &mut Browser) -> Result<()> {
-    page.click("[formaction='/ask/rotate']")?;
+    page.ask("[formaction='/ask/rotate']")?;
     page.type_into("#reason", HOSTILE)?;
     fits(page)?;
     page.click("button.main")?;
@@ -82,7 +82,7 @@ fn watch_and_hold_it(page: &mut Browser) -> Result<()> {
         "it was loaded again"
     );
     ensure!(page.run("return !!document.querySelector('svg .step.ready')")? == true);
-    page.click("[formaction='/ask/pause']")?;
+    page.ask("[formaction='/ask/pause']")?;
     page.type_into("#reason", "a look at fra")?;
     page.click("button.main")?;
     page.await_text("#live", "nightly is paused")?;
@@ -103,11 +103,11 @@ fn ask_for_what_is_refused(page: &mut Browser) -> Result<()> {
 }
 
 fn go_on_and_end_it(page: &mut Browser) -> Result<()> {
-    page.click("[formaction='/ask/resume']")?;
+    page.ask("[formaction='/ask/resume']")?;
     page.type_into("#reason", "seen enough")?;
     page.click("button.main")?;
     page.await_text("#live", "nightly is running")?;
-    page.click("[formaction='/ask/abort']")?;
+    page.ask("[formaction='/ask/abort']")?;
     page.type_into("#reason", "another night")?;
     page.click("button.main")?;
     page.await_text("#rotation", "No rotation runs")?;
@@ -117,7 +117,7 @@ fn go_on_and_end_it(page: &mut Browser) -> Result<()> {
 
 fn rebuild(page: &mut Browser) -> Result<()> {
     page.await_text("#site-nyc", "in service")?;
-    page.click("#site-nyc [formaction='/ask/rebuild']")?;
+    page.ask("#site-nyc [formaction='/ask/rebuild']")?;
     page.type_into("#reason", "kernel oops on nyc1")?;
     page.click("button.main")?;
     page.await_text("#live", "nyc is")?;

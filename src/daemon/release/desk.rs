@@ -358,6 +358,8 @@ impl Releases {
                 let asking = scheduled::asking(&due);
                 let wanted = asking.as_ref().and_then(|it| Wanted::of_words(&it.command));
                 let (Some(asking), Some(Ok(wanted))) = (asking, wanted) else {
+                    self.calendar.settle(place.store, &due.tag)?;
+                    drop(people.send(scheduled::unreadable(&due)));
                     return Ok(None);
                 };
                 let waiting = Waiting {
@@ -365,7 +367,11 @@ impl Releases {
                     answer: scheduled::answer(&due, people),
                     scheduled: Some(due.tag),
                 };
-                self.ask(wanted, waiting, place)
+                let asked = self.ask(wanted, waiting, place);
+                if asked.is_err() {
+                    self.calendar.postpone(place.now);
+                }
+                asked
             }
         }
     }

@@ -198,12 +198,21 @@ pub(super) fn answer(
 
 /// Its time went by while no coordinator ran.
 pub(super) fn missed(scheduled: &Scheduled, now: Now) -> serve::Note {
-    let Waits { what, who, at, .. } = waits(scheduled);
-    let late = now.wall.duration_since(at);
+    let late = now.wall.duration_since(scheduled.due);
     let late = span(Duration::try_from(late).unwrap_or_default());
+    not_done(scheduled, &format!("it is {late} late"))
+}
+
+/// A later program wrote it.
+pub(super) fn unreadable(scheduled: &Scheduled) -> serve::Note {
+    not_done(scheduled, "this version does not know its words")
+}
+
+fn not_done(scheduled: &Scheduled, why: &str) -> serve::Note {
+    let Waits { what, who, .. } = waits(scheduled);
     serve::Note {
         severity: Severity::Critical,
-        what: format!("{what}, asked for by {who}, was not done: it is {late} late"),
+        what: format!("{what}, asked for by {who}, was not done: {why}"),
         cure: Some(format!("ask again: cleanslate release {what}")),
         channels: None,
     }
