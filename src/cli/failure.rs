@@ -74,11 +74,9 @@ impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Failure {
         match error {
             JournalError::Store(error) => error.into(),
-            error @ JournalError::Unreadable { .. } => Failure::new(
-                Exit::Fault,
-                error.to_string(),
-                "use the cleanslate that wrote it, or a later one",
-            ),
+            error @ (JournalError::Unreadable { .. } | JournalError::Act { .. }) => {
+                Failure::new(Exit::Fault, error.to_string(), error.cure())
+            }
         }
     }
 }

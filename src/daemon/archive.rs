@@ -151,12 +151,7 @@ fn evidence(
 }
 
 fn unread(error: &JournalError) -> Reply {
-    let (cure, exit) = match error {
-        JournalError::Store(error) => (error.cure(), if error.is_transient() { 5 } else { 1 }),
-        JournalError::Unreadable { .. } => (
-            "use the cleanslate that wrote it, or a later one".to_owned(),
-            1,
-        ),
-    };
-    control::refused("journal", &error.to_string(), &cure, exit)
+    let is_transient = matches!(error, JournalError::Store(error) if error.is_transient());
+    let exit = if is_transient { 5 } else { 1 };
+    control::refused("journal", &error.to_string(), &error.cure(), exit)
 }

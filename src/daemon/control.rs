@@ -185,7 +185,8 @@ impl Control {
         now: Now,
     ) -> Result<(), JournalError> {
         let reply = if let Wanted::ReleaseApprove { digest, reason } = &asking.command {
-            release::approve(store, &asking, (digest, reason), now)?
+            release::approve(store, &asking, (digest, reason), now)?;
+            Reply::Ok(serde_json::json!({}))
         } else if let Wanted::ReleaseCancel { tag, .. } = &asking.command {
             self.releases.cancel(store, (tag, &asking), now)?
         } else {

@@ -31,6 +31,20 @@ pub enum JournalError {
     Store(#[from] StoreError),
     #[error("record {seq} of the journal cannot be read as an event of version {VERSION}: {why}")]
     Unreadable { seq: u64, why: String },
+    #[error("act {id} of the ledger cannot be read: {why}")]
+    Act { id: u64, why: String },
+}
+
+impl JournalError {
+    /// What to do about it.
+    pub fn cure(&self) -> String {
+        match self {
+            JournalError::Store(error) => error.cure(),
+            JournalError::Unreadable { .. } | JournalError::Act { .. } => {
+                "use the cleanslate that wrote it, or a later one".to_owned()
+            }
+        }
+    }
 }
 
 /// Writes events, and what the audit is to tell of them, durable on return.

@@ -13,7 +13,7 @@ use super::manifest::{FetchError, Manifest, PutError};
 use super::resolve::canonical;
 use super::session::{Ask, Session, manifest_path};
 use crate::coordinator::outcome::Problem;
-use crate::model::image::{Digest, ImageRef, ImageVersion};
+use crate::model::image::{Digest, ImageRef};
 
 /// What became of a tag that was to be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,11 +62,11 @@ impl Session {
                 }
             },
         }
-        match self.delete(&at(image, stand_in.digest())).await? {
+        match self.delete(&image.by_digest(stand_in.digest())).await? {
             Deleted::Yes => self.read_back(image, stand_in.digest()).await,
             // It deleted before, or the tag would not name the stand-in.
             Deleted::Unsupported(problem) => {
-                let back = self.fetch(&at(image, ours)).await.map_err(failed)?;
+                let back = self.fetch(&image.by_digest(ours)).await.map_err(failed)?;
                 self.put(image, &back).await.map_err(not_put)?;
                 Ok(Removal::Unsupported(problem))
             }
@@ -82,7 +82,9 @@ impl Session {
     ) -> Result<Option<Removal>, Problem> {
         // Asked about what it does not have, a registry that deletes says so: nobody is left with a
         // stand-in that cannot be deleted.
-        if let Deleted::Unsupported(problem) = self.delete(&at(image, stand_in.digest())).await? {
+        if let Deleted::Unsupported(problem) =
+            self.delete(&image.by_digest(stand_in.digest())).await?
+        {
             return Ok(Some(Removal::Unsupported(problem)));
         }
         match self.named(image).await? {
@@ -139,13 +141,6 @@ fn is_unsupported(status: StatusCode) -> bool {
         StatusCode::NOT_IMPLEMENTED,
     ]
     .contains(&status)
-}
-
-fn at(image: &ImageRef, digest: &Digest) -> ImageRef {
-    ImageRef {
-        version: ImageVersion::Digest(digest.clone()),
-        ..image.clone()
-    }
 }
 
 fn failed(error: FetchError) -> Problem {

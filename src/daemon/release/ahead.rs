@@ -80,17 +80,24 @@ fn takes(loaded: &Loaded, tag: &Channel, now: Timestamp) -> Vec<Take> {
     };
     let follows = |site: &&Site| site.hosts.iter().any(|host| host.channel == *tag);
     let sites = loaded.fleet.sites.values().filter(follows);
-    sites
-        .map(|site| {
-            let run = next(&site.name);
-            Take {
-                site: site.name.clone(),
-                playbook: run.map(|run| run.playbook.clone()),
-                at: run.map(|run| run.planned),
-                pinned: None,
-            }
-        })
-        .collect()
+    let takes = sites.map(|site| {
+        let run = next(&site.name);
+        Take {
+            site: site.name.clone(),
+            playbook: run.map(|run| run.playbook.clone()),
+            at: run.map(|run| run.planned),
+            pinned: None,
+        }
+    });
+    // Of one run in the playbook's order; without one by name, as sites of a channel are visited.
+    let turn = |take: &Take| {
+        let playbook = loaded.playbooks.get(take.playbook.as_ref()?)?;
+        let mut sites = playbook.sites.iter().flatten();
+        sites.position(|site| *site == take.site)
+    };
+    let mut takes: Vec<Take> = takes.collect();
+    takes.sort_by_key(|take| (take.at.is_none(), take.at, turn(take)));
+    takes
 }
 
 /// Beside what moves, what the site runs instead.

@@ -1,5 +1,4 @@
 //! Somebody's word for a digest is written down.
-use crate::api::wire::Reply;
 use crate::daemon::audit::Asking;
 use crate::daemon::journal::JournalError;
 use crate::model::image::Digest;
@@ -16,7 +15,7 @@ pub fn approve(
     asking: &Asking,
     (digest, reason): (&Digest, &str),
     now: Now,
-) -> Result<Reply, JournalError> {
+) -> Result<(), JournalError> {
     let approval = Approval {
         at: now.wall,
         digest: digest.clone(),
@@ -24,6 +23,5 @@ pub fn approve(
         way: asking.by.way,
         reason: reason.to_owned(),
     };
-    store.keep_approval(&approval, &[asking.taken(now.wall)])?;
-    Ok(Reply::Ok(serde_json::json!({})))
+    Ok(store.keep_approval(&approval, &[asking.taken(now.wall)])?)
 }

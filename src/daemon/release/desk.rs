@@ -8,12 +8,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ahead::{Ahead, Rotates};
 use super::drive::{Driven, drive};
-use super::found::keep_found;
+use super::found::{keep_found, or_problem};
 use super::keeper::Kept;
 use super::keeping::{self, Keeping};
 use super::open::{Open, Waits};
 use super::prepare::{Known, Prepared, REGISTRY, Refused, prepare};
-use super::said::{Said, Waiting, moved, released, said, shown, still_open, undone};
+use super::said::{Said, Waiting, moved, refusal, released, said, shown, still_open, undone};
 use super::scheduled::{self, Calendar, Due};
 use super::wanted::Wanted;
 use crate::api::asked::Answer;
@@ -164,10 +164,16 @@ impl Releases {
         waiting: Waiting,
         place: &Place<'_>,
     ) -> Result<Option<Said>, JournalError> {
+        let known = match or_problem(self.known(place))? {
+            Ok(known) => known,
+            Err(problem) => {
+                let refused = Refused::of_ledger(problem);
+                return Ok(Some(said(waiting, &refused)));
+            }
+        };
         if let Some(refused) = self.may_not(&wanted) {
             return Ok(Some(said(waiting, &refused)));
         }
-        let known = Known::of(place.store, place.barred, place.now.wall)?;
         let (adapters, notes) = (Arc::clone(place.adapters), self.notes.clone());
         let now = place.now.wall;
         let ahead = Ahead::of(place.loaded, &wanted.tag, now);
@@ -184,6 +190,15 @@ impl Releases {
             drop(notes.send(Note::Prepared(prepared.map(Box::new), waiting)));
         });
         Ok(None)
+    }
+
+    /// What is remembered; an act that nobody has taken up yet is, as no other may begin beside it.
+    fn known(&mut self, place: &Place<'_>) -> Result<Known, JournalError> {
+        if !self.is_taken_up {
+            self.again_at = None;
+            self.take_up((&*place.store, place.adapters), place.now)?;
+        }
+        Ok(Known::of(place.store, place.barred, place.now.wall)?)
     }
 
     /// Takes a note in. The answer that is due then, where one is.
@@ -367,11 +382,7 @@ impl Releases {
                     answer: scheduled::answer(&due, people),
                     scheduled: Some(due.tag),
                 };
-                let asked = self.ask(wanted, waiting, place);
-                if asked.is_err() {
-                    self.calendar.postpone(place.now);
-                }
-                asked
+                self.ask(wanted, waiting, place)
             }
         }
     }
@@ -379,14 +390,16 @@ impl Releases {
     /// A promotion that waits for its time is not to be.
     ///
     /// # Errors
-    /// Failures to read and write.
+    /// Failures to write.
     pub(in crate::daemon) fn cancel(
         &mut self,
         store: &mut Store,
         asked: (&Channel, &Asking),
         now: Now,
     ) -> Result<Reply, JournalError> {
-        self.calendar.cancel(store, asked, now)
+        let cancelled = or_problem(self.calendar.cancel(store, asked, now))?;
+        Ok(cancelled
+            .unwrap_or_else(|problem| Reply::Refused(refusal(&Refused::of_ledger(problem)))))
     }
 
     fn drive(&mut self, adapters: &Arc<Adapters>) {

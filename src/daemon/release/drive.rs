@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::desk::Note;
 use crate::coordinator::outcome::Problem;
 use crate::daemon::adapters::Adapters;
-use crate::model::image::{Digest, ImageRef, ImageVersion};
+use crate::model::image::{Digest, ImageRef};
 use crate::model::release::{Act, End, Mover, Phase, Want};
 use crate::registry::{FetchError, Manifest, PutError, Registries};
 
@@ -179,10 +179,7 @@ impl Drive<'_> {
         image: &ImageRef,
         digest: &Digest,
     ) -> Left<Option<Manifest>> {
-        let pinned = ImageRef {
-            version: ImageVersion::Digest(digest.clone()),
-            ..image.clone()
-        };
+        let pinned = image.by_digest(digest);
         if let Some(manifest) = self.manifests.get(&pinned) {
             return Ok(Some(manifest.clone()));
         }

@@ -2,6 +2,7 @@
 use jiff::Timestamp;
 
 use crate::api::audit::What;
+use crate::coordinator::outcome::Problem;
 use crate::coordinator::state::State;
 use crate::daemon::audit;
 use crate::daemon::journal::JournalError;
@@ -29,17 +30,32 @@ pub(in crate::daemon) fn keep_found<'a>(
 /// # Errors
 /// Every other one.
 pub(in crate::daemon) fn unless_damaged<T: Default>(
-    kept: Result<T, JournalError>,
+    read: Result<T, JournalError>,
 ) -> Result<T, JournalError> {
-    match kept {
+    Ok(or_problem(read)?.unwrap_or_else(|problem| {
+        let error = problem.what;
+        tracing::error!(error, "the ledger is not gone on with");
+        T::default()
+    }))
+}
+
+/// The same for whoever asks for something of the ledger: the inner error is what they are told.
+///
+/// # Errors
+/// Every other one.
+pub(in crate::daemon) fn or_problem<T>(
+    read: Result<T, JournalError>,
+) -> Result<Result<T, Problem>, JournalError> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
         Err(
-            error @ (JournalError::Store(StoreError::Corrupt { .. })
-            | JournalError::Unreadable { .. }),
-        ) => {
-            tracing::error!(%error, "the ledger is not gone on with");
-            Ok(T::default())
-        }
-        result => result,
+            error @ (JournalError::Store(StoreError::Corrupt { .. }) | JournalError::Act { .. }),
+        ) => Ok(Err(Problem {
+            what: error.to_string(),
+            cure: error.cure(),
+            is_transient: false,
+        })),
+        Err(error) => Err(error),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::ahead::Ahead;
-use super::desk::{Releases, rotation_after};
+use super::desk::{Note, Releases, rotation_after};
 use super::prepare::{Known, Prepared, Refused, prepare};
 use super::said::{Said, Waiting};
 use super::wanted::Wanted;
@@ -130,25 +130,27 @@ impl InPlace<'_> {
             let Ok(note) = note else {
                 return Ok(vec![too_slow()]);
             };
-            let now = self.session.clock().now();
-            let place = (&mut self.session.store, &adapters);
-            let said = self.releases.take(note, place, now)?;
-            said.map(send).unwrap_or_default();
+            self.take(note)?;
         }
         Ok(self.releases.take_to_tell())
     }
 
     async fn run(&mut self) -> Result<(), JournalError> {
-        let adapters = self.session.adapters.clone();
         while self.releases.is_driven() {
             let note = self.releases.next().await;
-            let now = self.session.clock().now();
-            let place = (&mut self.session.store, &adapters);
-            let said = self.releases.take(note, place, now)?;
-            said.map(send).unwrap_or_default();
+            self.take(note)?;
         }
         // Whoever asked begins the rotation that follows.
         self.releases.put_off();
+        Ok(())
+    }
+
+    fn take(&mut self, note: Note) -> Result<(), JournalError> {
+        let now = self.session.clock().now();
+        let adapters = self.session.adapters.clone();
+        let place = (&mut self.session.store, &adapters);
+        let said = self.releases.take(note, place, now)?;
+        said.map(send).unwrap_or_default();
         Ok(())
     }
 }

@@ -128,7 +128,11 @@ impl Keeper<'_> {
 
     /// It was removed by somebody else, or its process died before it was put.
     async fn put_again(&mut self, tag: KeepTag) -> Result<(), Cut> {
-        match self.registries.named(&at(&tag.image, &tag.digest)).await {
+        match self
+            .registries
+            .named(&tag.image.by_digest(&tag.digest))
+            .await
+        {
             Ok(Some(_)) => self.put(tag).await,
             Ok(None) => {
                 let (image, digest) = (&tag.image, &tag.digest);
@@ -187,7 +191,7 @@ impl Keeper<'_> {
         image: &ImageRef,
         digest: &Digest,
     ) -> Result<Option<ImageRef>, Problem> {
-        let pinned = at(image, digest);
+        let pinned = image.by_digest(digest);
         if self.registries.named(&pinned).await?.is_none() {
             return Ok(None);
         }
@@ -223,7 +227,11 @@ impl Keeper<'_> {
             at: self.at,
             ..tag
         };
-        let manifest = match self.registries.manifest(&at(&tag.image, &tag.digest)).await {
+        let manifest = match self
+            .registries
+            .manifest(&tag.image.by_digest(&tag.digest))
+            .await
+        {
             Ok(manifest) => manifest,
             Err(FetchError::Gone(problem) | FetchError::Failed(problem)) => {
                 self.give_up(&tag.image, problem);
@@ -368,13 +376,6 @@ impl Keeper<'_> {
         let note = Note::Kept { kept, written };
         self.notes.send(note).map_err(|_| Cut)?;
         is_written.await.map_err(|_| Cut)
-    }
-}
-
-fn at(image: &ImageRef, digest: &Digest) -> ImageRef {
-    ImageRef {
-        version: ImageVersion::Digest(digest.clone()),
-        ..image.clone()
     }
 }
 

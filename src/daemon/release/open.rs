@@ -166,8 +166,8 @@ pub(super) fn keep_act(
 
 /// What an act of this store says.
 pub(super) fn read_act(stored: &StoredAct) -> Result<Act, JournalError> {
-    serde_json::from_str(&stored.body).map_err(|error| JournalError::Unreadable {
-        seq: stored.id,
+    serde_json::from_str(&stored.body).map_err(|error| JournalError::Act {
+        id: stored.id,
         why: error.to_string(),
     })
 }

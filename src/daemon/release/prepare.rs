@@ -57,6 +57,11 @@ impl Refused {
         }
     }
 
+    /// The ledger is damaged.
+    pub(super) fn of_ledger(problem: Problem) -> Refused {
+        Refused::by("ledger", vec![problem])
+    }
+
     /// Something is named that is not there.
     pub(super) fn usage(problem: Problem) -> Refused {
         Refused {

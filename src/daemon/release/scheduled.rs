@@ -4,7 +4,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::{mpsc, oneshot};
 
-use super::prepare::Prepared;
+use super::found::or_problem;
+use super::prepare::{Prepared, Refused};
+use super::said::refusal;
 use crate::api::asked::Answer;
 use crate::api::release::Waits;
 use crate::api::wire::{Command, Promote, Refusal, Reply, UNKNOWN};
@@ -86,7 +88,11 @@ impl Calendar {
         let (Some(due), Command::Promote(asked)) = (preview.at, &asking.command) else {
             return Ok(Ok(()));
         };
-        let mut known = store.scheduled()?.into_iter();
+        let known = match or_problem(store.scheduled().map_err(JournalError::Store))? {
+            Ok(known) => known,
+            Err(problem) => return Ok(Err(refusal(&Refused::of_ledger(problem)))),
+        };
+        let mut known = known.into_iter();
         if let Some(other) = known.find(|other| other.tag == preview.tag) {
             let waits = waits(&other);
             return Ok(Err(Refusal {

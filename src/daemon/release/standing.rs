@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::found::unless_damaged;
+use super::found::{or_problem, unless_damaged};
 use super::ledger::Ledger;
 use super::prepare::{Refused, chosen, told};
 use super::said::refusal;
@@ -119,7 +119,14 @@ pub(in crate::daemon) fn answer_standing(
     at: Timestamp,
     answer: oneshot::Sender<Answer>,
 ) -> Result<(), JournalError> {
-    let remembered = Remembered::of(store)?;
+    let remembered = match or_problem(Remembered::of(store).map_err(JournalError::Store))? {
+        Ok(remembered) => remembered,
+        Err(problem) => {
+            let no = Reply::Refused(refusal(&Refused::of_ledger(problem)));
+            drop(answer.send(Answer::Reply(no)));
+            return Ok(());
+        }
+    };
     let (fleet, adapters) = (fleet.clone(), Arc::clone(adapters));
     tokio::spawn(async move {
         let told = standing(&adapters.registries, &fleet, &remembered, at);
@@ -154,7 +161,8 @@ pub fn open_act(store: &Reader) -> Result<Option<String>, StoreError> {
 /// # Errors
 /// [`RunError::Refused`] while an act has not ended.
 pub(in crate::daemon) fn heed_act(store: &Reader) -> Result<(), RunError> {
-    match open_act(store).map_err(JournalError::Store)? {
+    let open = or_problem(open_act(store).map_err(JournalError::Store))?;
+    match open.map_err(RunError::Refused)? {
         None => Ok(()),
         Some(open) => Err(RunError::Refused(Problem {
             what: format!("{open} has not ended: its tags are on their way"),

@@ -2,12 +2,21 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
-use super::super::desk::Releases;
+use super::super::desk::{Place, Releases};
+use super::super::said::Waiting;
 use super::super::scheduled::{Calendar, Due};
+use super::super::standing::{answer_standing, heed_act};
+use super::super::wanted::Wanted;
+use crate::api::asked::Answer;
+use crate::api::wire::{Command, Promote, Reply};
 use crate::coordinator::tests::world;
 use crate::daemon::adapters::Adapters;
+use crate::daemon::audit::Asking;
 use crate::daemon::clock::Clock;
+use crate::daemon::night::RunError;
+use crate::model::release::{Approval, Cause, Moved};
 use crate::model::time::{Mono, Now};
 use crate::model::way::Way;
 use crate::store::{By, Occupant, Scheduled, Store};
@@ -30,6 +39,119 @@ async fn a_damaged_act_is_told_once_a_minute_and_stops_nothing_else() {
         .collect();
     assert_eq!(failed, [0, 60]);
     assert!(!releases.is_driven());
+}
+
+#[tokio::test]
+async fn whoever_asks_for_something_of_a_damaged_ledger_is_told_so_and_nothing_ends() {
+    let harms = [
+        "UPDATE moves SET reason = 'another'",
+        "UPDATE acts SET body = '[]'",
+        "UPDATE scheduled SET due = at",
+        "UPDATE approvals SET who = 'eve'",
+    ];
+    for harm in harms {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(&folder);
+        keep_one_of_each(&mut store);
+        if harm.contains("acts") {
+            let act = store.begin_act(at(1), &By::itself(), "{}", |_| Vec::new());
+            act.unwrap();
+        }
+        let path = folder.path().join(world::fleet().name.as_str());
+        let file = rusqlite::Connection::open(path.join("journal.db")).unwrap();
+        assert_eq!(file.execute(harm, ()).unwrap(), 1, "{harm}");
+        let clock = Clock::start();
+        let adapters = Adapters::new(Arc::new(world::fleet()), clock, None).unwrap();
+        let adapters = Arc::new(adapters);
+        let loaded = crate::config::test_folder::Folder::new().loaded();
+        let mut releases = Releases::default();
+        let told = |answer: Option<Answer>| match answer {
+            Some(Answer::Reply(Reply::Refused(refusal))) => refusal.rule == "ledger",
+            Some(Answer::Reply(Reply::Ok(_)) | Answer::Events(_)) | None => false,
+        };
+        if !harm.contains("scheduled") {
+            let place = Place {
+                adapters: &adapters,
+                loaded: &loaded,
+                store: &mut store,
+                barred: &Arc::default(),
+                now: now(1),
+            };
+            let (waiting, wanted) = promotion();
+            let said = releases.ask(wanted, waiting, &place).unwrap();
+            assert!(told(said.map(|it| it.answer)), "{harm}");
+        }
+
+        let (Waiting { asking, .. }, _) = promotion();
+        let master = "master".parse().unwrap();
+        let reply = releases.cancel(&mut store, (&master, &asking), now(2));
+        let told_so = told(Some(Answer::Reply(reply.unwrap())));
+        assert_eq!(told_so, harm.contains("scheduled"), "{harm}");
+
+        let (answer, mut heard) = oneshot::channel();
+        let place = (&world::fleet(), &adapters);
+        answer_standing(&store, place, at(3), answer).unwrap();
+        assert!(told(heard.try_recv().ok()), "{harm}");
+
+        let heeded = heed_act(&store);
+        let is_refused = matches!(heeded, Err(RunError::Refused(_)));
+        assert_eq!(is_refused, harm.contains("acts"), "{harm}");
+    }
+}
+
+fn promotion() -> (Waiting, Wanted) {
+    let command = Command::Promote(Promote {
+        from: "staging".parse().unwrap(),
+        to: "master".parse().unwrap(),
+        services: Vec::new(),
+        reason: None,
+        now: false,
+        at: None,
+        unsoaked: false,
+        dry_run: false,
+        seen: None,
+    });
+    let wanted = Wanted::of_words(&command).unwrap().unwrap();
+    let (answer, _) = oneshot::channel();
+    let by = By::itself();
+    let waiting = Waiting {
+        asking: Asking { by, command },
+        answer,
+        scheduled: None,
+    };
+    (waiting, wanted)
+}
+
+fn keep_one_of_each(store: &mut Store) {
+    let moved = Moved {
+        at: at(1),
+        image: "r.example.com/web:master".parse().unwrap(),
+        old: None,
+        new: world::digest(1),
+        cause: Cause::Promote,
+        who: "ana".to_owned(),
+        way: Way::Socket,
+        act: None,
+        reason: None,
+    };
+    store.keep_move(&moved, &[]).unwrap();
+    let waits = Scheduled {
+        tag: "master".parse().unwrap(),
+        at: at(0),
+        due: at(100),
+        who: "ana".to_owned(),
+        way: Way::Socket,
+        body: "{}".to_owned(),
+    };
+    store.keep_scheduled(&waits, &[]).unwrap();
+    let approval = Approval {
+        at: at(1),
+        digest: world::digest(1),
+        who: "ana".to_owned(),
+        way: Way::Socket,
+        reason: "tried it".to_owned(),
+    };
+    store.keep_approval(&approval, &[]).unwrap();
 }
 
 #[test]
