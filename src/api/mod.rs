@@ -5,6 +5,7 @@ pub mod audit;
 pub mod client;
 pub mod history;
 pub mod http;
+pub mod lifecycle;
 pub mod metrics;
 pub mod narrate;
 pub(crate) mod page;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::HookReport;
 use super::public::{Line, Public};
 use super::story::Story;
 use super::when::between;
@@ -37,6 +38,9 @@ pub struct SiteReport {
     pub digests: BTreeMap<String, [String; 2]>,
     pub end: Option<String>,
     pub evidence: Vec<EvidenceReport>,
+    /// `post_start` and `pre_stop` of its containers.
+    #[serde(default)]
+    pub hooks: Vec<HookReport>,
 }
 
 /// What a container left behind.
@@ -75,6 +79,7 @@ pub struct EvidenceReport {
 pub struct Found {
     pub ran: BTreeMap<SiteName, Digests>,
     pub evidence: BTreeMap<SiteName, Vec<EvidenceReport>>,
+    pub hooks: BTreeMap<SiteName, Vec<HookReport>>,
 }
 
 /// By `PROJECT/SERVICE`.
@@ -87,6 +92,7 @@ pub fn report(rotation: &RotationId, story: &Story, mut found: Found) -> Option<
     let sites: BTreeSet<&SiteName> = sites.collect();
     let sites = sites.into_iter().map(|site| SiteReport {
         evidence: found.evidence.remove(site).unwrap_or_default(),
+        hooks: found.hooks.remove(site).unwrap_or_default(),
         digests: digests(story, found.ran.remove(site).unwrap_or_default(), site),
         ..of_site(site, &story.lines)
     });

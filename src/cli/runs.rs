@@ -71,6 +71,7 @@ fn from_store(desk: &Desk, loaded: &Loaded, asked: &Asked<'_>) -> Result<Runs, F
     let mut reports = Vec::new();
     for rotation in last(spans.collect(), asked) {
         let found = Found {
+            hooks: BTreeMap::new(),
             ran: ran(&memory.events(&rotation)?),
             evidence: BTreeMap::new(),
         };

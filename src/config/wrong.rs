@@ -618,7 +618,7 @@ fn a_fleet_has_one_form_of_project() {
     3 | compose = "compose.yaml"
       |           ^^^^^^^^^^^^^^
       |
-      = help: move the file into a [project.NAME] of its own
+      = help: move it into a [project.NAME] of its own
     "#);
 }
 

@@ -14,6 +14,7 @@ use super::safety::Refusal;
 use crate::model::id::{ContainerId, HookName, HostName, SiteName};
 use crate::model::image::{Digest, ImageRef, Pins};
 use crate::model::inventory::Inventory;
+use crate::model::lifecycle::HookRun;
 use crate::model::marker::Marker;
 use crate::model::rrset::{UpdateOutcome, ZoneChange, ZoneView};
 use crate::model::time::{Mono, Ttl};
@@ -279,11 +280,17 @@ pub enum Event {
         site: SiteName,
         host: HostName,
         removed: u32,
+        /// Run meanwhile; what earlier versions wrote had none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<HookRun>,
     },
     HostUncleared {
         site: SiteName,
         host: HostName,
         problem: Problem,
+        /// Run meanwhile; what earlier versions wrote had none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<HookRun>,
     },
     StartBegun {
         site: SiteName,
@@ -292,11 +299,17 @@ pub enum Event {
     HostStarted {
         site: SiteName,
         host: HostName,
+        /// Run meanwhile; what earlier versions wrote had none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<HookRun>,
     },
     HostNotStarted {
         site: SiteName,
         host: HostName,
         problem: Problem,
+        /// Run meanwhile; what earlier versions wrote had none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<HookRun>,
     },
     Recreated {
         site: SiteName,

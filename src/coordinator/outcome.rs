@@ -10,6 +10,7 @@ use crate::model::evidence::Evidence;
 use crate::model::id::{ContainerId, Nonce};
 use crate::model::image::{Digest, ImageRef};
 use crate::model::inventory::Inventory;
+use crate::model::lifecycle::HookRun;
 use crate::model::rrset::{ServerAnswer, UpdateOutcome, ZoneView};
 use crate::model::time::Ttl;
 
@@ -97,15 +98,20 @@ pub enum EngineOutcome {
     Evidence(Vec<Evidence>),
     Cleared {
         removed: u32,
+        hooks: Vec<HookRun>,
     },
     /// Some may still be stopped or removed later: the engine did not answer in time, or refused.
     Uncleared {
         left: Vec<ContainerId>,
         problem: Problem,
+        hooks: Vec<HookRun>,
     },
-    Started,
+    Started {
+        hooks: Vec<HookRun>,
+    },
     NotStarted {
         problem: Problem,
+        hooks: Vec<HookRun>,
     },
     /// To `Watch`: one of them did what it must not.
     Breach {
@@ -130,11 +136,30 @@ impl Outcome {
 }
 
 impl EngineOutcome {
+    /// What became of the hooks that were run meanwhile.
+    pub fn hooks(&self) -> &[HookRun] {
+        match self {
+            EngineOutcome::Cleared { hooks, .. }
+            | EngineOutcome::Uncleared { hooks, .. }
+            | EngineOutcome::Started { hooks }
+            | EngineOutcome::NotStarted { hooks, .. } => hooks,
+            EngineOutcome::Inventory(_)
+            | EngineOutcome::Pulled { .. }
+            | EngineOutcome::Prepared { .. }
+            | EngineOutcome::Unready(_)
+            | EngineOutcome::Discarded
+            | EngineOutcome::Evidence(_)
+            | EngineOutcome::Breach { .. }
+            | EngineOutcome::Pruned { .. }
+            | EngineOutcome::Failed(_) => &[],
+        }
+    }
+
     /// What the engine failed at, or refused; a breach that was watched for is neither.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             EngineOutcome::Uncleared { problem, .. }
-            | EngineOutcome::NotStarted { problem }
+            | EngineOutcome::NotStarted { problem, .. }
             | EngineOutcome::Failed(problem) => Some(problem),
             EngineOutcome::Unready(problems) => problems.first(),
             EngineOutcome::Inventory(_)
@@ -143,7 +168,7 @@ impl EngineOutcome {
             | EngineOutcome::Discarded
             | EngineOutcome::Evidence(_)
             | EngineOutcome::Cleared { .. }
-            | EngineOutcome::Started
+            | EngineOutcome::Started { .. }
             | EngineOutcome::Breach { .. }
             | EngineOutcome::Pruned { .. } => None,
         }

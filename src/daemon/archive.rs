@@ -10,6 +10,7 @@ use super::journal::JournalError;
 use super::{control, past, release};
 use crate::api::asked::Answer;
 use crate::api::history::{self, Entry};
+use crate::api::lifecycle::hooks;
 use crate::api::report::{EvidenceReport, Found, Report, of_container, ran, report};
 use crate::api::story::Story;
 use crate::api::wire::{LineId, Reply};
@@ -111,8 +112,10 @@ impl Archive {
         reader: &Reader,
         rotation: &RotationId,
     ) -> Result<Option<Report>, JournalError> {
+        let events = past::events_of(reader, rotation)?;
         let found = Found {
-            ran: ran(&past::events_of(reader, rotation)?),
+            ran: ran(&events),
+            hooks: hooks(&events),
             evidence: evidence(reader, rotation)?,
         };
         Ok(report(rotation, &self.story(reader, rotation)?, found))

@@ -1,20 +1,22 @@
 //! The create request: a service's spec in the words of the Docker API, as Docker Compose says it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig,
-    HostConfig, HostConfigLogConfig, Mount as WireMount, MountBindOptions,
-    MountBindOptionsPropagationEnum as Propagation, MountType, MountVolumeOptions,
-    NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, DeviceRequest as WireDeviceRequest, EndpointIpamConfig,
+    EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount as WireMount,
+    MountBindOptions, MountBindOptionsPropagationEnum as Propagation, MountType,
+    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesBlkioWeightDevice,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, ThrottleDevice,
 };
 
 use super::labels::Labels;
 use crate::model::service::{
-    Attachment, ContainerSpec, Healthcheck, Mount, MountSource, Port, Protocol, PublishedPort,
-    Restart, Service,
+    Attachment, BlkioRate, BlkioWeight, ContainerSpec, DeviceRequest, Healthcheck, Limits, Mount,
+    MountSource, Port, Protocol, PublishedPort, Restart, Service,
 };
+use crate::model::text::Secret;
 
 /// Everything of one container that is settled when it is made and not by its spec alone.
 pub(super) struct Blueprint<'a> {
@@ -25,8 +27,12 @@ pub(super) struct Blueprint<'a> {
     /// Names on the engine of the project's volumes, by key.
     pub(super) volumes: BTreeMap<String, String>,
     pub(super) network: Place,
-    /// `--pid`, with a service's container already named by id.
+    /// With a service's container already named by id.
     pub(super) pid: Option<String>,
+    /// The same.
+    pub(super) ipc: Option<String>,
+    /// `CONTAINER[:ro]`, a service's container named by id.
+    pub(super) volumes_from: Vec<String>,
 }
 
 /// Where a container's network interface is at its creation. Further networks are connected
@@ -49,18 +55,22 @@ pub(super) fn create_body(blueprint: Blueprint<'_>) -> ContainerCreateBody {
         volumes,
         network: place,
         pid,
+        ipc,
+        volumes_from,
     } = blueprint;
     let spec = &service.container;
     let (network_mode, networking_config) = network(place);
     let host_config = HostConfig {
         network_mode: Some(network_mode),
         pid_mode: pid,
+        ipc_mode: ipc,
+        volumes_from: some(volumes_from),
         ..host_config(spec, &volumes)
     };
     ContainerCreateBody {
         image: Some(image),
         labels: Some(labels.into_iter().collect()),
-        env: some(environment(spec)),
+        env: some(environment(&spec.environment)),
         cmd: spec.command.clone(),
         entrypoint: spec.entrypoint.clone(),
         exposed_ports: some(exposed_ports(spec)),
@@ -68,6 +78,9 @@ pub(super) fn create_body(blueprint: Blueprint<'_>) -> ContainerCreateBody {
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
         hostname: spec.hostname.clone(),
+        domainname: spec.domainname.clone(),
+        tty: spec.has_tty.then_some(true),
+        open_stdin: spec.has_stdin.then_some(true),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: spec.stop_grace_period.map(seconds),
         host_config: Some(host_config),
@@ -76,20 +89,48 @@ pub(super) fn create_body(blueprint: Blueprint<'_>) -> ContainerCreateBody {
     }
 }
 
-/// A container's endpoint on a network. `names`: its service and its own name, which the engine
-/// cannot know while it carries a temporary one.
-pub(super) fn endpoint(attachment: &Attachment, names: [&str; 2]) -> EndpointSettings {
-    let own = names.into_iter().map(str::to_owned);
-    let addresses = (attachment.ipv4_address, attachment.ipv6_address);
+/// What a container is called on a network, and whom it knows there.
+pub(super) struct Names<'a> {
+    /// Its service and its own name, which the engine cannot know while it carries a temporary one.
+    pub(super) own: [&'a str; 2],
+    /// `NAME:ALIAS`: others, by names that hold for it alone.
+    pub(super) links: &'a [String],
+    /// Where the network says none.
+    pub(super) mac_address: Option<&'a str>,
+}
+
+/// A container's endpoint on a network.
+pub(super) fn endpoint(attachment: &Attachment, names: &Names<'_>) -> EndpointSettings {
+    let own = names.own.into_iter().map(str::to_owned);
+    let mac_address = attachment.mac_address.as_deref().or(names.mac_address);
     EndpointSettings {
         aliases: Some(own.chain(attachment.aliases.iter().cloned()).collect()),
-        ipam_config: (addresses != (None, None)).then(|| EndpointIpamConfig {
-            ipv4_address: attachment.ipv4_address.map(|ip| ip.to_string()),
-            ipv6_address: attachment.ipv6_address.map(|ip| ip.to_string()),
-            link_local_ips: None,
-        }),
+        links: some(names.links.to_vec()),
+        ipam_config: addresses(attachment),
+        mac_address: mac_address.map(str::to_owned),
+        driver_opts: text_map(&attachment.driver_opts),
+        gw_priority: attachment.gw_priority,
         ..EndpointSettings::default()
     }
+}
+
+fn addresses(attachment: &Attachment) -> Option<EndpointIpamConfig> {
+    let given = EndpointIpamConfig {
+        ipv4_address: attachment.ipv4_address.map(|ip| ip.to_string()),
+        ipv6_address: attachment.ipv6_address.map(|ip| ip.to_string()),
+        link_local_ips: some(
+            attachment
+                .link_local_ips
+                .iter()
+                .map(IpAddr::to_string)
+                .collect(),
+        ),
+    };
+    (given != EndpointIpamConfig::default()).then_some(given)
+}
+
+fn text_map(map: &BTreeMap<String, String>) -> Option<HashMap<String, String>> {
+    (!map.is_empty()).then(|| map.clone().into_iter().collect())
 }
 
 fn host_config(spec: &ContainerSpec, volumes: &BTreeMap<String, String>) -> HostConfig {
@@ -105,24 +146,89 @@ fn host_config(spec: &ContainerSpec, volumes: &BTreeMap<String, String>) -> Host
         port_bindings: some(port_bindings(spec)).map(|all| all.into_iter().collect()),
         restart_policy: Some(restart(spec.restart)),
         extra_hosts: some(extra_hosts(spec)),
-        nano_cpus: spec.limits.nano_cpus.map(whole),
-        memory: spec.limits.memory.map(whole),
-        pids_limit: spec.limits.pids.map(whole),
+        dns: some(spec.dns.servers.iter().map(IpAddr::to_string).collect()),
+        dns_search: some(spec.dns.search.clone()),
+        dns_options: some(spec.dns.options.clone()),
         cap_add: some(spec.cap_add.clone()),
         cap_drop: some(spec.cap_drop.clone()),
+        group_add: some(spec.group_add.clone()),
         privileged: Some(spec.is_privileged),
         readonly_rootfs: Some(spec.is_read_only),
         security_opt: some(spec.security_opt.clone()),
         devices: some(devices(spec)),
+        device_cgroup_rules: some(spec.device_cgroup_rules.clone()),
+        device_requests: some(spec.device_requests.iter().map(device_request).collect()),
         ulimits: some(ulimits(spec)),
-        sysctls: (!spec.sysctls.is_empty()).then(|| spec.sysctls.clone().into_iter().collect()),
+        sysctls: text_map(&spec.sysctls),
+        uts_mode: spec.namespaces.uts.clone(),
+        userns_mode: spec.namespaces.user.clone(),
+        cgroupns_mode: spec
+            .namespaces
+            .cgroup
+            .as_deref()
+            .and_then(|mode| mode.parse().ok()),
+        cgroup_parent: spec.cgroup_parent.clone(),
         init: spec.init,
         shm_size: spec.shm_size.map(whole),
+        runtime: spec.runtime.clone(),
+        annotations: text_map(&spec.annotations),
+        storage_opt: text_map(&spec.storage_opt),
         log_config: spec.logging.as_ref().map(|logging| HostConfigLogConfig {
             typ: logging.driver.clone(),
             config: Some(logging.options.clone().into_iter().collect()),
         }),
+        ..limits(&spec.limits)
+    }
+}
+
+fn limits(limits: &Limits) -> HostConfig {
+    let blkio = &limits.blkio;
+    HostConfig {
+        nano_cpus: limits.nano_cpus.map(whole),
+        cpu_shares: limits.cpu_shares.map(whole),
+        cpu_period: limits.cpu_period.map(whole),
+        cpu_quota: limits.cpu_quota,
+        cpu_realtime_period: limits.cpu_rt_period.map(whole),
+        cpu_realtime_runtime: limits.cpu_rt_runtime.map(whole),
+        cpuset_cpus: limits.cpuset.clone(),
+        memory: limits.memory.map(whole),
+        memory_reservation: limits.memory_reservation.map(whole),
+        memory_swap: limits.memory_swap,
+        memory_swappiness: limits.memory_swappiness.map(i64::from),
+        oom_kill_disable: limits.oom_kill_disable,
+        oom_score_adj: limits.oom_score_adj.map(i64::from),
+        pids_limit: limits.pids,
+        blkio_weight: blkio.weight,
+        blkio_weight_device: some(blkio.weight_device.iter().map(weight).collect()),
+        blkio_device_read_bps: some(blkio.read_bps.iter().map(rate).collect()),
+        blkio_device_write_bps: some(blkio.write_bps.iter().map(rate).collect()),
+        blkio_device_read_iops: some(blkio.read_iops.iter().map(rate).collect()),
+        blkio_device_write_iops: some(blkio.write_iops.iter().map(rate).collect()),
         ..HostConfig::default()
+    }
+}
+
+fn weight(device: &BlkioWeight) -> ResourcesBlkioWeightDevice {
+    ResourcesBlkioWeightDevice {
+        path: Some(device.path.clone()),
+        weight: Some(usize::from(device.weight)),
+    }
+}
+
+fn rate(device: &BlkioRate) -> ThrottleDevice {
+    ThrottleDevice {
+        path: Some(device.path.clone()),
+        rate: Some(whole(device.rate)),
+    }
+}
+
+fn device_request(request: &DeviceRequest) -> WireDeviceRequest {
+    WireDeviceRequest {
+        driver: request.driver.clone(),
+        count: request.count,
+        device_ids: some(request.ids.clone()),
+        capabilities: Some(vec![request.capabilities.clone()]),
+        options: text_map(&request.options),
     }
 }
 
@@ -139,12 +245,12 @@ fn network(place: Place) -> (String, Option<NetworkingConfig>) {
 }
 
 /// `KEY` alone unsets what the image sets.
-fn environment(spec: &ContainerSpec) -> Vec<String> {
-    let one = |(key, value): (&String, &Option<crate::model::text::Secret>)| match value {
+pub(super) fn environment(given: &BTreeMap<String, Option<Secret>>) -> Vec<String> {
+    let one = |(key, value): (&String, &Option<Secret>)| match value {
         Some(value) => format!("{key}={}", value.reveal_text()),
         None => key.clone(),
     };
-    spec.environment.iter().map(one).collect()
+    given.iter().map(one).collect()
 }
 
 fn exposed_ports(spec: &ContainerSpec) -> Vec<String> {
@@ -200,17 +306,23 @@ fn bind(mount: &Mount) -> Option<String> {
     let MountSource::Bind {
         path,
         propagation,
-        create_host_path: true,
+        create_host_path,
+        selinux,
     } = &mount.source
     else {
         return None;
     };
+    // Neither is known to the new form.
+    if !create_host_path && selinux.is_none() {
+        return None;
+    }
     let mode = if mount.is_read_only { "ro" } else { "rw" };
-    let propagation = propagation.iter().map(|mode| format!(",{mode}"));
+    let options = propagation.iter().chain(selinux);
+    let options = options.map(|option| format!(",{option}"));
     Some(format!(
         "{path}:{}:{mode}{}",
         mount.target,
-        propagation.collect::<String>()
+        options.collect::<String>()
     ))
 }
 
@@ -221,10 +333,7 @@ fn mount(mount: &Mount, volumes: &BTreeMap<String, String>) -> Option<WireMount>
         ..WireMount::default()
     };
     match &mount.source {
-        MountSource::Bind {
-            create_host_path: true,
-            ..
-        } => None,
+        MountSource::Bind { .. } if bind(mount).is_some() => None,
         MountSource::Bind {
             path, propagation, ..
         } => Some(WireMount {
@@ -236,11 +345,16 @@ fn mount(mount: &Mount, volumes: &BTreeMap<String, String>) -> Option<WireMount>
             }),
             ..base
         }),
-        MountSource::Volume { key, nocopy } => Some(WireMount {
+        MountSource::Volume {
+            key,
+            nocopy,
+            subpath,
+        } => Some(WireMount {
             typ: Some(MountType::VOLUME),
             source: volumes.get(key).cloned(),
-            volume_options: nocopy.then(|| MountVolumeOptions {
-                no_copy: Some(true),
+            volume_options: (*nocopy || subpath.is_some()).then(|| MountVolumeOptions {
+                no_copy: Some(*nocopy),
+                subpath: subpath.clone(),
                 ..MountVolumeOptions::default()
             }),
             ..base
@@ -277,7 +391,7 @@ fn healthcheck(healthcheck: &Healthcheck) -> HealthConfig {
         timeout: healthcheck.timeout.map(nanoseconds),
         start_period: healthcheck.start_period.map(nanoseconds),
         retries: healthcheck.retries.map(i64::from),
-        start_interval: None,
+        start_interval: healthcheck.start_interval.map(nanoseconds),
     }
 }
 

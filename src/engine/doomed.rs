@@ -9,7 +9,7 @@ use super::adapter::Errand;
 use super::labels;
 use crate::coordinator::outcome::Problem;
 use crate::model::id::{ContainerId, ServiceName};
-use crate::model::service::{NetworkMode, Project};
+use crate::model::service::{NetworkMode, Project, Service};
 
 /// Docker's own, where neither the Compose file nor the container says how long.
 const GRACE: Duration = Duration::from_secs(10);
@@ -21,12 +21,14 @@ pub(super) struct Doomed<'a> {
     /// Stages are cleared from the highest down: strays, then services by depth.
     pub(super) stage: usize,
     pub(super) grace: Duration,
+    /// Its service as it is declared now.
+    pub(super) declared: Option<&'a Service>,
 }
 
 impl Errand<'_> {
     /// Those that are still there.
     pub(super) async fn doomed<'c>(
-        &self,
+        &'c self,
         containers: &'c [ContainerId],
     ) -> Result<Vec<Doomed<'c>>, Problem> {
         let looks = join_all(containers.iter().map(|id| self.client.inspect(id))).await;
@@ -43,7 +45,7 @@ impl Errand<'_> {
         Ok(doomed)
     }
 
-    fn doom<'c>(&self, id: &'c ContainerId, seen: ContainerInspectResponse) -> Doomed<'c> {
+    fn doom<'c>(&'c self, id: &'c ContainerId, seen: ContainerInspectResponse) -> Doomed<'c> {
         let config = seen.config.as_ref();
         let own = config.and_then(|config| config.labels.as_ref());
         let label = |key: &str| {
@@ -66,6 +68,7 @@ impl Errand<'_> {
             id,
             stage: depth.map_or(usize::MAX, |(_, depth)| depth),
             grace: declared_grace.or(own_grace).unwrap_or(GRACE),
+            declared,
             seen,
         }
     }

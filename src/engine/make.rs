@@ -36,9 +36,8 @@ impl Errand<'_> {
             Err(problem) => return vec![problem],
         };
         let orders = self.orders(preparation, ground, &networks);
-        // Those that share a namespace with another need its id.
-        let (sharing, own): (Vec<_>, Vec<_>) =
-            orders.iter().partition(|order| order.shares_namespace());
+        // Those that share something of another need its id.
+        let (sharing, own): (Vec<_>, Vec<_>) = orders.iter().partition(|order| order.shares());
         let done = AtomicU32::new(0);
         let count = |attempt: Attempt| {
             if attempt.problem.is_none() {

@@ -320,12 +320,16 @@ fn create_request(network: &Network, labels: Labels) -> NetworkCreateRequest {
         subnet: range.subnet.clone(),
         gateway: range.gateway.clone(),
         ip_range: range.ip_range.clone(),
-        auxiliary_addresses: None,
+        auxiliary_addresses: (!range.aux_addresses.is_empty())
+            .then(|| range.aux_addresses.clone().into_iter().collect()),
     };
-    let ipam = (!network.ipam.is_empty()).then(|| Ipam {
-        config: Some(network.ipam.iter().map(range).collect()),
-        ..Ipam::default()
-    });
+    let ipam = Ipam {
+        driver: network.ipam_driver.clone(),
+        config: (!network.ipam.is_empty()).then(|| network.ipam.iter().map(range).collect()),
+        options: (!network.ipam_options.is_empty())
+            .then(|| network.ipam_options.clone().into_iter().collect()),
+    };
+    let ipam = (ipam != Ipam::default()).then_some(ipam);
     NetworkCreateRequest {
         name: network.name.clone(),
         driver: network.driver.clone(),
@@ -333,6 +337,7 @@ fn create_request(network: &Network, labels: Labels) -> NetworkCreateRequest {
         internal: Some(network.is_internal),
         attachable: Some(network.is_attachable),
         enable_ipv6: Some(network.enable_ipv6),
+        enable_ipv4: network.enable_ipv4,
         ipam,
         labels: Some(labels.into_iter().collect()),
         ..NetworkCreateRequest::default()

@@ -5,7 +5,7 @@ use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
 use super::adapter::Errand;
-use super::body::{Blueprint, Place, create_body, endpoint};
+use super::body::{Blueprint, Names, Place, create_body, endpoint};
 use super::client::CHANGE;
 use super::fault::Fault;
 use super::labels;
@@ -19,7 +19,7 @@ use crate::coordinator::effect::{Made, Preparation};
 use crate::coordinator::outcome::Problem;
 use crate::model::id::{ContainerId, ProjectName, ServiceName};
 use crate::model::inventory::Role;
-use crate::model::service::{Attachment, NetworkMode, Project, Service};
+use crate::model::service::{Attachment, NetworkMode, Project, Service, SharedVolumes};
 
 /// Project and name of a service.
 pub(super) type ServiceKey = (ProjectName, ServiceName);
@@ -73,8 +73,10 @@ impl Errand<'_> {
         let problem = |fault: Fault| self.client.problem(&doing, &fault);
         let body = create_body(self.blueprint(order, name, ledger)?);
         let temporary = format!("{name}.new-{}", order.preparation.epoch);
+        let platform = order.service.container.platform.as_deref();
         let options = CreateContainerOptionsBuilder::default()
             .name(&temporary)
+            .platform(platform.unwrap_or_default())
             .build();
         let call = self.client.docker.create_container(Some(options), body);
         let id = self.client.ask(CHANGE, call).await.map_err(problem)?.id;
@@ -112,6 +114,7 @@ impl Errand<'_> {
         let digest = order.preparation.pins.get(&service.image);
         let digest = digest.ok_or_else(|| self.unpinned(&service.image))?;
         let spec = spec_hash::of_service(&self.context.spec_key, project, service);
+        let namespaces = &service.container.namespaces;
         Ok(Blueprint {
             service,
             image: service.image.pinned(digest),
@@ -123,7 +126,9 @@ impl Errand<'_> {
             ),
             volumes: names(project),
             network: self.place(order, name, ledger)?,
-            pid: self.pid(order, ledger)?,
+            pid: self.namespace(order, namespaces.pid.as_deref(), ledger)?,
+            ipc: self.namespace(order, namespaces.ipc.as_deref(), ledger)?,
+            volumes_from: self.volumes_from(order, ledger)?,
         })
     }
 
@@ -148,7 +153,11 @@ impl Errand<'_> {
                         id: id.to_owned(),
                         endpoint: Box::new(endpoint(
                             attachment,
-                            [order.service.name.as_str(), name],
+                            &Names {
+                                own: [order.service.name.as_str(), name],
+                                links: &order.links(),
+                                mac_address: order.service.container.mac_address.as_deref(),
+                            },
                         )),
                     },
                 });
@@ -157,14 +166,42 @@ impl Errand<'_> {
         Ok(Place::Mode(mode))
     }
 
-    fn pid(&self, order: &Order<'_>, ledger: &Ledger) -> Result<Option<String>, Problem> {
-        let Some(pid) = &order.service.container.pid else {
+    /// As the engine takes it: a service is named by its container.
+    fn namespace(
+        &self,
+        order: &Order<'_>,
+        namespace: Option<&str>,
+        ledger: &Ledger,
+    ) -> Result<Option<String>, Problem> {
+        let Some(namespace) = namespace else {
             return Ok(None);
         };
-        Ok(Some(match pid.strip_prefix("service:") {
+        Ok(Some(match namespace.strip_prefix("service:") {
             Some(other) => format!("container:{}", self.container_of(order, other, ledger)?),
-            None => pid.clone(),
+            None => namespace.to_owned(),
         }))
+    }
+
+    fn volumes_from(&self, order: &Order<'_>, ledger: &Ledger) -> Result<Vec<String>, Problem> {
+        let shared = &order.service.container.volumes_from;
+        let one = |shared: &SharedVolumes| {
+            let (container, is_read_only) = match shared {
+                SharedVolumes::OfContainer {
+                    container,
+                    is_read_only,
+                } => (container.clone(), *is_read_only),
+                SharedVolumes::OfService {
+                    service,
+                    is_read_only,
+                } => {
+                    let of = self.container_of(order, service.as_str(), ledger)?;
+                    (of, *is_read_only)
+                }
+            };
+            let mode = if is_read_only { "ro" } else { "rw" };
+            Ok(format!("{container}:{mode}"))
+        };
+        shared.iter().map(one).collect()
     }
 
     /// The first container of another service of the project: made by this request, or kept.
@@ -196,8 +233,8 @@ impl Errand<'_> {
         id.map(ToString::to_string).ok_or_else(|| {
             self.refuse(
                 &format!(
-                    "service {} of project {project} shares a namespace with service {service}, \
-                     which has no container",
+                    "service {} of project {project} shares namespaces or volumes with service \
+                     {service}, which has no container",
                     order.service.name
                 ),
                 format!(
@@ -218,11 +255,16 @@ impl Errand<'_> {
         if order.service.container.network_mode != NetworkMode::Project {
             return Ok(());
         }
+        let links = order.links();
+        let names = Names {
+            own: [order.service.name.as_str(), name],
+            links: &links,
+            mac_address: None,
+        };
         for (network, attachment) in order.attachments().skip(1) {
-            let names = [order.service.name.as_str(), name];
             let request = NetworkConnectRequest {
                 container: id.to_string(),
-                endpoint_config: Some(endpoint(attachment, names)),
+                endpoint_config: Some(endpoint(attachment, &names)),
             };
             let call = self.client.docker.connect_network(network, request);
             self.client.ask(CHANGE, call).await?;
@@ -246,10 +288,46 @@ impl Order<'_> {
     }
 
     /// Whether it needs the id of another service's container.
-    pub(super) fn shares_namespace(&self) -> bool {
+    pub(super) fn shares(&self) -> bool {
         let container = &self.service.container;
-        let pid = container.pid.as_deref().unwrap_or_default();
-        matches!(container.network_mode, NetworkMode::Service(_)) || pid.starts_with("service:")
+        let namespaces = [&container.namespaces.pid, &container.namespaces.ipc];
+        let is_of_service = |shared: &SharedVolumes| match shared {
+            SharedVolumes::OfService { .. } => true,
+            SharedVolumes::OfContainer { .. } => false,
+        };
+        matches!(container.network_mode, NetworkMode::Service(_))
+            || namespaces
+                .into_iter()
+                .flatten()
+                .any(|namespace| namespace.starts_with("service:"))
+            || container.volumes_from.iter().any(is_of_service)
+    }
+
+    /// `NAME:ALIAS` of every container that it links to. A service is known by its alias, and, as in
+    /// Compose, by its containers' names, too.
+    fn links(&self) -> Vec<String> {
+        let mut links = Vec::new();
+        for link in &self.service.container.links {
+            let Some(other) = self.project.service(&link.to) else {
+                continue;
+            };
+            for number in 1..=other.replicas {
+                let name = other.container_name(&self.project.name, number);
+                let aliases = [
+                    link.alias.clone(),
+                    format!("{}-{number}", link.to),
+                    format!("{}-{}-{number}", self.project.name, link.to),
+                ];
+                links.extend(aliases.map(|alias| format!("{name}:{alias}")));
+            }
+        }
+        let external = &self.service.container.external_links;
+        links.extend(
+            external
+                .iter()
+                .map(|link| format!("{}:{}", link.container, link.alias)),
+        );
+        links
     }
 
     /// The networks that it can be attached to, with their ids.

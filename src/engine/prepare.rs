@@ -110,6 +110,7 @@ impl Errand<'_> {
     ) -> Result<Result<Surroundings, Vec<Problem>>, Fault> {
         let mut problems = self.port_problems(listed, preparation);
         problems.extend(self.name_problems(listed, preparation));
+        problems.extend(self.version_problems());
         problems.extend(self.file_problems());
         let (networks, volumes, unnamed) = try_join3(
             self.plan_networks(listed, preparation),

@@ -21,6 +21,15 @@ const SILENCE_MAX: Duration = Duration::from_secs(300);
 /// What Docker's configuration calls its own registry.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
+/// How an image is to be had.
+#[derive(Clone, Copy, Default)]
+struct Wanted<'p> {
+    /// It must be on the host already.
+    is_local: bool,
+    /// `None`: the host's own.
+    platform: Option<&'p str>,
+}
+
 impl Errand<'_> {
     pub(super) async fn pull(&self, pins: &Pins) -> EngineOutcome {
         let wanted = match self.wanted_images(pins) {
@@ -29,7 +38,7 @@ impl Errand<'_> {
         };
         let pulls = wanted
             .iter()
-            .map(|((image, digest), is_local)| self.ensure(image, digest, *is_local));
+            .map(|((image, digest), wanted)| self.ensure(image, digest, *wanted));
         let mut pulled = 0;
         let mut problems = Vec::new();
         for result in join_all(pulls).await {
@@ -52,17 +61,27 @@ impl Errand<'_> {
         )
     }
 
-    /// Each image once, and whether it must be on the host already.
+    /// Each image once, and how it is to be had.
     fn wanted_images<'p>(
         &'p self,
         pins: &'p Pins,
-    ) -> Result<BTreeMap<(&'p ImageRef, &'p Digest), bool>, Problem> {
-        let mut wanted = BTreeMap::new();
+    ) -> Result<BTreeMap<(&'p ImageRef, &'p Digest), Wanted<'p>>, Problem> {
+        let mut wanted = BTreeMap::<_, Wanted<'p>>::new();
         for (_, service) in self.context.recreated() {
             let image = &service.image;
             let digest = pins.get(image).ok_or_else(|| self.unpinned(image))?;
-            let is_local = service.container.pull_policy == PullPolicy::Never;
-            *wanted.entry((image, digest)).or_insert(is_local) |= is_local;
+            let wanted = wanted.entry((image, digest)).or_default();
+            wanted.is_local |= service.container.pull_policy == PullPolicy::Never;
+            let platform = service.container.platform.as_deref();
+            if let (Some(one), Some(other)) = (wanted.platform, platform)
+                && one != other
+            {
+                return Err(self.refuse(
+                    &format!("the image {image} is wanted for {one} and for {other}"),
+                    "name one platform: an engine keeps a digest for one of them",
+                ));
+            }
+            wanted.platform = platform.or(wanted.platform);
         }
         Ok(wanted)
     }
@@ -72,21 +91,21 @@ impl Errand<'_> {
         &self,
         image: &ImageRef,
         digest: &Digest,
-        is_local: bool,
+        wanted: Wanted<'_>,
     ) -> Result<bool, Problem> {
         let name = image.pinned(digest);
         let failed = |fault: Fault| self.pull_problem(image, &name, &fault);
         if self.is_there(&name, digest).await.map_err(failed)? {
             return Ok(false);
         }
-        if is_local {
+        if wanted.is_local {
             return Err(self.refuse(
                 &format!("the image {name} is not on the host, and its pull_policy is never"),
                 "bring it there (docker load), or change pull_policy",
             ));
         }
         let credentials = self.credentials(&image.registry).await?;
-        self.receive(image, digest, credentials)
+        self.receive((image, digest), wanted.platform, credentials)
             .await
             .map_err(failed)?;
         // A stream that ends well proves nothing: engines have ended it early without an error.
@@ -112,14 +131,15 @@ impl Errand<'_> {
 
     async fn receive(
         &self,
-        image: &ImageRef,
-        digest: &Digest,
+        (image, digest): (&ImageRef, &Digest),
+        platform: Option<&str>,
         credentials: Option<DockerCredentials>,
     ) -> Result<(), Fault> {
         // Without a tag, an engine pulls every tag of the repository.
         let options = CreateImageOptionsBuilder::default()
             .from_image(&image.name())
             .tag(digest.as_str())
+            .platform(platform.unwrap_or_default())
             .build();
         let mut lines = self
             .client

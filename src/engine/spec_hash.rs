@@ -12,9 +12,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::service::{
-    Attachment, ContainerSpec, Device, FileMount, Healthcheck, IpamConfig, Limits, Logging, Mount,
-    MountSource, Network, NetworkMode, Port, Project, Protocol, PublishedPort, Restart, Service,
-    Tmpfs, Ulimit, Volume,
+    Attachment, Blkio, BlkioRate, BlkioWeight, ContainerSpec, Device, DeviceRequest, Dns,
+    ExternalLink, FileMount, Healthcheck, IpamConfig, LifecycleHook, Limits, Link, Logging, Mount,
+    MountSource, Namespaces, Network, NetworkMode, Port, Project, Protocol, PublishedPort, Restart,
+    Service, SharedVolumes, Tmpfs, Ulimit, Volume,
 };
 
 /// The spec of a service's containers, keyed: the values of its secrets are part of it, and a
@@ -31,7 +32,7 @@ pub(super) fn of_service(key: &[u8; 32], project: &Project, service: &Service) -
         }
     }
     for mount in &service.container.mounts {
-        if let MountSource::Volume { key, nocopy: _ } = &mount.source
+        if let MountSource::Volume { key, .. } = &mount.source
             && let Some(volume) = project.volumes.get(key)
         {
             canon.volume(volume);
@@ -132,7 +133,12 @@ impl Canon {
             user,
             working_dir,
             hostname,
+            domainname,
             extra_hosts,
+            dns,
+            mac_address,
+            links,
+            external_links,
             limits,
             cap_add,
             cap_drop,
@@ -140,14 +146,28 @@ impl Canon {
             is_read_only,
             security_opt,
             devices,
+            device_cgroup_rules,
+            device_requests,
+            group_add,
             ulimits,
             sysctls,
-            pid,
+            namespaces,
+            cgroup_parent,
             init,
+            has_tty,
+            has_stdin,
             shm_size,
             stop_signal,
             stop_grace_period,
             logging,
+            annotations,
+            runtime,
+            platform,
+            storage_opt,
+            volumes_from,
+            post_start,
+            // They are run by who stops it, from the declaration of that day.
+            pre_stop: _,
             // How the image comes to the host is nothing of the container.
             pull_policy: _,
         } = spec;
@@ -192,7 +212,7 @@ impl Canon {
             canon.shown(hard);
         });
         self.text_map(sysctls);
-        self.option(pid.as_deref(), Canon::text);
+        self.option(namespaces.pid.as_deref(), Canon::text);
         self.option(*init, Canon::flag);
         self.option(*shm_size, Canon::number);
         self.option(stop_signal.as_deref(), Canon::text);
@@ -200,6 +220,146 @@ impl Canon {
         self.option(logging.as_ref(), |canon, Logging { driver, options }| {
             canon.option(driver.as_deref(), Canon::text);
             canon.text_map(options);
+        });
+        // Keys that came later are part of it where they are given: what was made before them
+        // keeps its hash.
+        self.given("domainname", domainname.as_ref(), |canon, text| {
+            canon.text(text)
+        });
+        self.dns(dns);
+        self.given("mac_address", mac_address.as_ref(), |canon, text| {
+            canon.text(text)
+        });
+        self.given_list("links", links, |canon, Link { to, alias }| {
+            canon.text(to.as_str());
+            canon.text(alias);
+        });
+        self.given_list("external_links", external_links, Canon::external_link);
+        self.given_list("device_cgroup_rules", device_cgroup_rules, |canon, rule| {
+            canon.text(rule);
+        });
+        self.given_list("device_requests", device_requests, Canon::device_request);
+        self.given_list("group_add", group_add, |canon, group| canon.text(group));
+        self.namespaces(namespaces);
+        let texts = [
+            ("cgroup_parent", cgroup_parent),
+            ("runtime", runtime),
+            ("platform", platform),
+        ];
+        for (name, text) in texts {
+            self.given(name, text.as_ref(), |canon, text| canon.text(text));
+        }
+        for (name, flag) in [("tty", has_tty), ("stdin_open", has_stdin)] {
+            self.given(name, flag.then_some(()), |_, ()| ());
+        }
+        for (name, map) in [("annotations", annotations), ("storage_opt", storage_opt)] {
+            self.given(name, (!map.is_empty()).then_some(map), Canon::text_map);
+        }
+        self.given_list("volumes_from", volumes_from, Canon::shared_volumes);
+        self.given_list("post_start", post_start, Canon::hook);
+    }
+
+    /// A value of a key that may be absent, under its name: with a byte before it that no name of a
+    /// network, a service or a path holds.
+    fn given<T>(&mut self, name: &str, value: Option<T>, write: impl FnOnce(&mut Canon, T)) {
+        if let Some(value) = value {
+            self.text(&format!("\0{name}"));
+            write(self, value);
+        }
+    }
+
+    fn given_list<T>(&mut self, name: &str, items: &[T], write: impl FnMut(&mut Canon, &T)) {
+        let some = (!items.is_empty()).then_some(items);
+        self.given(name, some, |canon, items| canon.list(items, write));
+    }
+
+    fn dns(&mut self, dns: &Dns) {
+        let Dns {
+            servers,
+            search,
+            options,
+        } = dns;
+        self.given_list("dns", servers, |canon, server| canon.shown(server));
+        self.given_list("dns_search", search, |canon, text| canon.text(text));
+        self.given_list("dns_opt", options, |canon, text| canon.text(text));
+    }
+
+    fn external_link(&mut self, link: &ExternalLink) {
+        let ExternalLink { container, alias } = link;
+        self.text(container);
+        self.text(alias);
+    }
+
+    fn device_request(&mut self, request: &DeviceRequest) {
+        let DeviceRequest {
+            driver,
+            count,
+            ids,
+            capabilities,
+            options,
+        } = request;
+        self.option(driver.as_deref(), Canon::text);
+        self.option(count.as_ref(), |canon, count| canon.shown(count));
+        self.texts(ids);
+        self.texts(capabilities);
+        self.text_map(options);
+    }
+
+    fn namespaces(&mut self, namespaces: &Namespaces) {
+        let Namespaces {
+            // Written where it always was.
+            pid: _,
+            ipc,
+            uts,
+            user,
+            cgroup,
+        } = namespaces;
+        let all = [
+            ("ipc", ipc),
+            ("uts", uts),
+            ("user", user),
+            ("cgroup", cgroup),
+        ];
+        for (name, namespace) in all {
+            self.given(name, namespace.as_ref(), |canon, text| canon.text(text));
+        }
+    }
+
+    fn shared_volumes(&mut self, shared: &SharedVolumes) {
+        match shared {
+            SharedVolumes::OfService {
+                service,
+                is_read_only,
+            } => {
+                self.text("service");
+                self.text(service.as_str());
+                self.flag(*is_read_only);
+            }
+            SharedVolumes::OfContainer {
+                container,
+                is_read_only,
+            } => {
+                self.text("container");
+                self.text(container);
+                self.flag(*is_read_only);
+            }
+        }
+    }
+
+    fn hook(&mut self, hook: &LifecycleHook) {
+        let LifecycleHook {
+            command,
+            user,
+            is_privileged,
+            working_dir,
+            environment,
+        } = hook;
+        self.texts(command);
+        self.option(user.as_deref(), Canon::text);
+        self.flag(*is_privileged);
+        self.option(working_dir.as_deref(), Canon::text);
+        self.map(environment, |canon, value| {
+            canon.option(value.as_ref(), |canon, value| canon.bytes(value.reveal()));
         });
     }
 
@@ -238,16 +398,23 @@ impl Canon {
                 path,
                 propagation,
                 create_host_path,
+                selinux,
             } => {
                 self.text("bind");
                 self.text(path);
                 self.option(propagation.as_deref(), Canon::text);
                 self.flag(*create_host_path);
+                self.given("selinux", selinux.as_ref(), |canon, text| canon.text(text));
             }
-            MountSource::Volume { key, nocopy } => {
+            MountSource::Volume {
+                key,
+                nocopy,
+                subpath,
+            } => {
                 self.text("volume");
                 self.text(key);
                 self.flag(*nocopy);
+                self.given("subpath", subpath.as_ref(), |canon, text| canon.text(text));
             }
             MountSource::Anonymous => self.text("anonymous"),
         }
@@ -293,11 +460,26 @@ impl Canon {
             aliases,
             ipv4_address,
             ipv6_address,
+            link_local_ips,
+            mac_address,
+            driver_opts,
+            gw_priority,
         } = attachment;
         self.text(network);
         self.texts(aliases);
         self.option(ipv4_address.as_ref(), |canon, ip| canon.shown(ip));
         self.option(ipv6_address.as_ref(), |canon, ip| canon.shown(ip));
+        self.given_list("link_local_ips", link_local_ips, |canon, ip| {
+            canon.shown(ip)
+        });
+        self.given("mac_address", mac_address.as_ref(), |canon, text| {
+            canon.text(text)
+        });
+        let options = (!driver_opts.is_empty()).then_some(driver_opts);
+        self.given("driver_opts", options, Canon::text_map);
+        self.given("gw_priority", gw_priority.as_ref(), |canon, one| {
+            canon.shown(one)
+        });
     }
 
     fn healthcheck(&mut self, healthcheck: &Healthcheck) {
@@ -306,6 +488,7 @@ impl Canon {
             interval,
             timeout,
             start_period,
+            start_interval,
             retries,
         } = healthcheck;
         self.texts(test);
@@ -313,6 +496,7 @@ impl Canon {
             self.option(*duration, Canon::duration);
         }
         self.option(retries.as_ref(), |canon, retries| canon.shown(retries));
+        self.given("start_interval", *start_interval, Canon::duration);
     }
 
     fn restart(&mut self, restart: Restart) {
@@ -327,11 +511,80 @@ impl Canon {
     fn limits(&mut self, limits: &Limits) {
         let Limits {
             nano_cpus,
+            cpu_shares,
+            cpu_period,
+            cpu_quota,
+            cpu_rt_period,
+            cpu_rt_runtime,
+            cpuset,
             memory,
+            memory_reservation,
+            memory_swap,
+            memory_swappiness,
+            oom_kill_disable,
+            oom_score_adj,
             pids,
+            blkio,
         } = limits;
-        for limit in [nano_cpus, memory, pids] {
-            self.option(*limit, Canon::number);
+        self.option(*nano_cpus, Canon::number);
+        self.option(*memory, Canon::number);
+        self.option(*pids, |canon, pids| canon.number(pids.cast_unsigned()));
+        let numbers = [
+            ("cpu_shares", cpu_shares),
+            ("cpu_period", cpu_period),
+            ("cpu_rt_period", cpu_rt_period),
+            ("cpu_rt_runtime", cpu_rt_runtime),
+            ("memory_reservation", memory_reservation),
+        ];
+        for (name, number) in numbers {
+            self.given(name, *number, Canon::number);
+        }
+        self.given("cpu_quota", cpu_quota.as_ref(), |canon, one| {
+            canon.shown(one)
+        });
+        self.given("cpuset", cpuset.as_ref(), |canon, text| canon.text(text));
+        self.given("memory_swap", memory_swap.as_ref(), |canon, one| {
+            canon.shown(one)
+        });
+        let swappiness = memory_swappiness.as_ref();
+        self.given("memory_swappiness", swappiness, |canon, one| {
+            canon.shown(one)
+        });
+        self.given("oom_kill_disable", *oom_kill_disable, Canon::flag);
+        self.given("oom_score_adj", oom_score_adj.as_ref(), |canon, one| {
+            canon.shown(one)
+        });
+        self.blkio(blkio);
+    }
+
+    fn blkio(&mut self, blkio: &Blkio) {
+        let Blkio {
+            weight,
+            weight_device,
+            read_bps,
+            write_bps,
+            read_iops,
+            write_iops,
+        } = blkio;
+        self.given("blkio_weight", weight.as_ref(), |canon, one| {
+            canon.shown(one)
+        });
+        self.given_list("weight_device", weight_device, |canon, one| {
+            let BlkioWeight { path, weight } = one;
+            canon.text(path);
+            canon.shown(weight);
+        });
+        let rates = [
+            ("read_bps", read_bps),
+            ("write_bps", write_bps),
+            ("read_iops", read_iops),
+            ("write_iops", write_iops),
+        ];
+        for (name, rates) in rates {
+            self.given_list(name, rates, |canon, BlkioRate { path, rate }| {
+                canon.text(path);
+                canon.number(*rate);
+            });
         }
     }
 
@@ -356,7 +609,10 @@ impl Canon {
             is_internal,
             is_attachable,
             enable_ipv6,
+            enable_ipv4,
             ipam,
+            ipam_driver,
+            ipam_options,
         } = network;
         self.text(name);
         self.flag(*is_external);
@@ -371,11 +627,20 @@ impl Canon {
                 subnet,
                 gateway,
                 ip_range,
+                aux_addresses,
             } = range;
             for text in [subnet, gateway, ip_range] {
                 canon.option(text.as_deref(), Canon::text);
             }
+            let aux = (!aux_addresses.is_empty()).then_some(aux_addresses);
+            canon.given("aux_addresses", aux, Canon::text_map);
         });
+        self.given("enable_ipv4", *enable_ipv4, Canon::flag);
+        self.given("ipam_driver", ipam_driver.as_ref(), |canon, text| {
+            canon.text(text)
+        });
+        let options = (!ipam_options.is_empty()).then_some(ipam_options);
+        self.given("ipam_options", options, Canon::text_map);
     }
 
     fn volume(&mut self, volume: &Volume) {
@@ -397,7 +662,7 @@ impl Canon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::tests::fixture::{project, service};
+    use crate::engine::tests::fixture::{bare_network, project, service};
     use crate::model::text::Secret;
 
     const KEY: [u8; 32] = [7; 32];
@@ -431,6 +696,56 @@ mod tests {
         };
         assert_ne!(moved(&["ab", "c"], None), moved(&["a", "bc"], None));
         assert_ne!(moved(&["a"], Some("b")), moved(&["a", "b"], None));
+    }
+
+    /// An upgrade must not make every kept service look changed.
+    #[test]
+    fn what_was_made_by_earlier_versions_keeps_its_hash() {
+        assert_eq!(
+            hash(|_| ()),
+            "b9416ee4f95e95a0155296ed4568ae8bdb7c8d091fc2a0d1450e0bb888adca55"
+        );
+        let full = hash(|spec| {
+            spec.command = Some(vec!["run".to_owned()]);
+            let value = Some(Secret::from("b"));
+            spec.environment.insert("A".to_owned(), value);
+            spec.namespaces.pid = Some("host".to_owned());
+            spec.limits.memory = Some(64);
+            spec.limits.pids = Some(100);
+            spec.mounts.push(Mount {
+                source: MountSource::Volume {
+                    key: "data".to_owned(),
+                    nocopy: true,
+                    subpath: None,
+                },
+                target: "/d".to_owned(),
+                is_read_only: true,
+            });
+            spec.healthcheck = Some(Healthcheck {
+                test: vec!["NONE".to_owned()],
+                interval: None,
+                timeout: None,
+                start_period: None,
+                start_interval: None,
+                retries: Some(3),
+            });
+        });
+        assert_eq!(
+            full,
+            "6cf54f3cec9770ed25eff612604c9483a833633e2a68f379808756b9753a0f29"
+        );
+        let network = Network {
+            is_internal: true,
+            ipam: vec![IpamConfig {
+                subnet: Some("10.0.0.0/24".to_owned()),
+                ..IpamConfig::default()
+            }],
+            ..bare_network("n")
+        };
+        assert_eq!(
+            of_network(&network),
+            "a7c91970f04b76bf1b880d59a72afa1d36519dc6f9c5a22b5d11c1451781cdcd"
+        );
     }
 
     #[test]

@@ -11,11 +11,13 @@ use super::adapter::{Errand, Progress};
 use super::client::CHANGE;
 use super::fault::Fault;
 use super::health::{Feed, Heard};
+use super::hooks::{HookRuns, Hooked};
 use super::inventory::state;
 use super::launch::{Launch, Launches};
 use crate::coordinator::effect::Made;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::model::id::ContainerId;
+use crate::model::lifecycle::HookPhase;
 
 /// How much of a log a failure quotes.
 const QUOTED_LINES: u64 = 10;
@@ -23,13 +25,16 @@ const QUOTED_BYTES: usize = 4096;
 
 impl Errand<'_> {
     pub(super) async fn start(&self, containers: &[Made]) -> EngineOutcome {
-        match self.launch_all(containers).await {
-            Ok(()) => EngineOutcome::Started,
-            Err(problem) => EngineOutcome::NotStarted { problem },
+        let runs = HookRuns::default();
+        let launched = self.launch_all(containers, &runs).await;
+        let hooks = runs.into_vec();
+        match launched {
+            Ok(()) => EngineOutcome::Started { hooks },
+            Err(problem) => EngineOutcome::NotStarted { problem, hooks },
         }
     }
 
-    async fn launch_all(&self, containers: &[Made]) -> Result<(), Problem> {
+    async fn launch_all(&self, containers: &[Made], runs: &HookRuns) -> Result<(), Problem> {
         let mut launches = Launches::new(self.context, containers);
         let ids = containers.iter().map(|made| &made.id);
         // Before the first start, so that no exit, however early, is missed.
@@ -39,7 +44,7 @@ impl Errand<'_> {
         let mut starting = FuturesUnordered::new();
         loop {
             for made in launches.take_due() {
-                starting.push(async move { (made, self.launch(made).await) });
+                starting.push(async move { (made, self.launch(made, runs).await) });
             }
             let (done, of) = launches.progress();
             (self.progress)(Progress::Healthy { done, of });
@@ -68,9 +73,9 @@ impl Errand<'_> {
         }
     }
 
-    /// Gives a container its name and starts it; its healthcheck, the image's own where the
-    /// Compose file has none.
-    async fn launch(&self, made: &Made) -> Result<Option<HealthConfig>, Problem> {
+    /// Gives a container its name, starts it and runs what its service wants run then; its
+    /// healthcheck, the image's own where the Compose file has none.
+    async fn launch(&self, made: &Made, runs: &HookRuns) -> Result<Option<HealthConfig>, Problem> {
         let doing = format!("start container {} of service {}", made.name, made.service);
         let problem = |fault: Fault| self.client.problem(&doing, &fault);
         let seen = self.client.inspect(&made.id).await.map_err(problem)?;
@@ -89,6 +94,18 @@ impl Errand<'_> {
             .docker
             .start_container(made.id.as_str(), None::<StartContainerOptions>);
         self.client.ask(CHANGE, call).await.map_err(problem)?;
+        let declared = self
+            .context
+            .service(made.project.as_str(), made.service.as_str());
+        let hooks = declared.map(|service| service.container.post_start.as_slice());
+        let container = Hooked {
+            id: &made.id,
+            name: &made.name,
+            project: &made.project,
+            service: &made.service,
+        };
+        let hooks = (HookPhase::PostStart, hooks.unwrap_or_default());
+        self.run_hooks(container, hooks, runs).await?;
         Ok(seen.config.and_then(|config| config.healthcheck))
     }
 

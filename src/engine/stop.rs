@@ -11,11 +11,13 @@ use super::adapter::{Errand, Progress};
 use super::client::ASK;
 use super::doomed::Doomed;
 use super::fault::{Fault, within};
+use super::hooks::{HookRuns, Hooked};
 use super::inventory::state;
 use super::survey::Listed;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
-use crate::model::id::ContainerId;
+use crate::model::id::{ContainerId, ProjectName};
 use crate::model::inventory::ContainerState;
+use crate::model::lifecycle::HookPhase;
 use crate::model::playbook::{Anonymous, Volumes};
 
 /// Beyond the grace: the engine kills, and reaps.
@@ -25,6 +27,23 @@ const BEYOND_GRACE: Duration = Duration::from_secs(15);
 struct Standing<'a> {
     id: &'a ContainerId,
     problem: Option<Problem>,
+}
+
+/// What holds for all that one request clears.
+struct Way<'w> {
+    anonymous: Anonymous,
+    /// Called for each that is gone.
+    count: &'w (dyn Fn() + Send + Sync),
+    runs: &'w HookRuns,
+}
+
+/// Those of further stages: no problem of their own.
+fn untouched<'c>(further: &[Vec<&'c Doomed<'_>>]) -> impl Iterator<Item = Standing<'c>> {
+    let all = further.iter().flatten();
+    all.map(|one| Standing {
+        id: one.id,
+        problem: None,
+    })
 }
 
 impl Errand<'_> {
@@ -50,10 +69,21 @@ impl Errand<'_> {
             stages.entry(one.stage).or_default().push(one);
         }
         let stages: Vec<Vec<&Doomed<'_>>> = stages.into_values().rev().collect();
-        let standing = self.clear_stages(&stages, anonymous, &count).await;
+        let runs = HookRuns::default();
+        let way = Way {
+            anonymous,
+            count: &count,
+            runs: &runs,
+        };
+        let standing = self.clear_stages(&stages, &way).await;
+        let hooks = runs.into_vec();
         if let Some(problem) = standing.iter().find_map(|one| one.problem.clone()) {
             let left = standing.iter().map(|one| one.id.clone()).collect();
-            return EngineOutcome::Uncleared { problem, left };
+            return EngineOutcome::Uncleared {
+                problem,
+                left,
+                hooks,
+            };
         }
         if volumes == Volumes::Wipe
             && let Err(problem) = self.wipe(&doomed).await
@@ -61,25 +91,35 @@ impl Errand<'_> {
             return EngineOutcome::Uncleared {
                 left: Vec::new(),
                 problem,
+                hooks,
             };
         }
         EngineOutcome::Cleared {
             removed: u32::try_from(containers.len()).unwrap_or(u32::MAX),
+            hooks,
         }
     }
 
     /// The containers that are still there afterwards. A stage is stopped once the one before it
     /// has stopped, and removed beside it; where one did not stop, what it waits for is not taken
-    /// from under it.
+    /// from under it. Nothing of a stage is stopped where a `pre_stop` of it fails.
     async fn clear_stages<'c>(
         &self,
         stages: &[Vec<&'c Doomed<'_>>],
-        anonymous: Anonymous,
-        count: &(dyn Fn() + Send + Sync),
+        way: &Way<'_>,
     ) -> Vec<Standing<'c>> {
         let Some((stage, further)) = stages.split_first() else {
             return Vec::new();
         };
+        let told = join_all(stage.iter().map(|one| self.tell(one, way.runs))).await;
+        if told.iter().any(Option::is_some) {
+            let of_stage = stage.iter().zip(told);
+            let of_stage = of_stage.map(|(one, problem)| Standing {
+                id: one.id,
+                problem,
+            });
+            return of_stage.chain(untouched(further)).collect();
+        }
         let stopped = join_all(stage.iter().map(|one| self.halt(one))).await;
         let (halted, failed): (Vec<_>, Vec<_>) = stage
             .iter()
@@ -87,26 +127,43 @@ impl Errand<'_> {
             .partition(|(_, stopped)| stopped.is_ok());
         let killing = failed
             .into_iter()
-            .map(|(one, stopped)| self.remove(one, stopped, anonymous, count));
+            .map(|(one, stopped)| self.remove(one, stopped, way));
         let killed = join_all(killing).await.into_iter().flatten();
         let mut standing: Vec<Standing<'_>> = killed.collect();
         let removing = halted
             .into_iter()
-            .map(|(one, _)| self.remove(one, Ok(()), anonymous, count));
+            .map(|(one, _)| self.remove(one, Ok(()), way));
         let rest = async {
             if standing.is_empty() {
-                return Box::pin(self.clear_stages(further, anonymous, count)).await;
+                return Box::pin(self.clear_stages(further, way)).await;
             }
-            let untouched = further.iter().flatten();
-            let untouched = untouched.map(|one| Standing {
-                id: one.id,
-                problem: None,
-            });
-            untouched.collect()
+            untouched(further).collect()
         };
         let (removed, others) = join(join_all(removing), rest).await;
         standing.extend(removed.into_iter().flatten().chain(others));
         standing
+    }
+
+    /// Runs what the service wants run before it is stopped, as it is declared now; what went wrong.
+    async fn tell(&self, doomed: &Doomed<'_>, runs: &HookRuns) -> Option<Problem> {
+        let hooks = &doomed.declared?.container.pre_stop;
+        let is_running = matches!(
+            state(doomed.seen.state.as_ref()),
+            ContainerState::Running { .. }
+        );
+        if hooks.is_empty() || !is_running {
+            return None;
+        }
+        let project = doomed.project().parse::<ProjectName>().ok()?;
+        let container = Hooked {
+            id: doomed.id,
+            name: &doomed.name(),
+            project: &project,
+            service: &doomed.declared?.name,
+        };
+        self.run_hooks(container, (HookPhase::PreStop, hooks), runs)
+            .await
+            .err()
     }
 
     async fn halt(&self, doomed: &Doomed<'_>) -> Result<(), Fault> {
@@ -125,9 +182,9 @@ impl Errand<'_> {
         &self,
         doomed: &'c Doomed<'_>,
         stopped: Result<(), Fault>,
-        anonymous: Anonymous,
-        count: &(dyn Fn() + Send + Sync),
+        way: &Way<'_>,
     ) -> Option<Standing<'c>> {
+        let anonymous = way.anonymous;
         let volumes =
             anonymous == Anonymous::Discard || self.may_lose_unnamed(doomed.id, &doomed.seen).await;
         let removed = match &stopped {
@@ -145,7 +202,7 @@ impl Errand<'_> {
                 if anonymous == Anonymous::Discard {
                     self.discard_unnamed(&doomed.seen).await;
                 }
-                count();
+                (way.count)();
                 return None;
             }
             Ok(Some(_)) => removed.err().or(stopped.err()).unwrap_or(Fault::Cut {

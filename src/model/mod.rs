@@ -9,6 +9,7 @@ pub mod hours;
 pub mod id;
 pub mod image;
 pub mod inventory;
+pub mod lifecycle;
 pub mod marker;
 pub mod notice;
 pub mod pin;

@@ -118,11 +118,14 @@ pub(crate) fn start(containers: &mut [Container], host: &Host, made: &[Made]) ->
             .any(|other| other.name == made.name && other.id != made.id && other.is_running());
         let Some(new) = containers.iter_mut().find(|c| c.id == made.id && !is_taken) else {
             let problem = fault(format!("{}: {} cannot start", host.name, made.name));
-            return EngineOutcome::NotStarted { problem };
+            return EngineOutcome::NotStarted {
+                problem,
+                hooks: Vec::new(),
+            };
         };
         new.state = HEALTHY;
     }
-    EngineOutcome::Started
+    EngineOutcome::Started { hooks: Vec::new() }
 }
 
 /// What an engine never says that is asked by a sound machine.

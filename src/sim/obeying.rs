@@ -233,6 +233,7 @@ impl Obeying {
                 engine::remove(containers, ids);
                 EngineOutcome::Cleared {
                     removed: u32::try_from(ids.len()).unwrap_or(u32::MAX),
+                    hooks: Vec::new(),
                 }
             }
             EngineRequest::Start { containers: made } => {

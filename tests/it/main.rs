@@ -22,6 +22,7 @@ mod api;
 mod audit;
 mod brands;
 mod by_hand;
+mod compose;
 mod data;
 mod drains;
 mod dry_run;

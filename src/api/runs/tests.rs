@@ -102,6 +102,7 @@ impl Nights {
             };
             if is_last {
                 let found = Found {
+                    hooks: BTreeMap::new(),
                     ran: ran(&of_it),
                     evidence: BTreeMap::new(),
                 };

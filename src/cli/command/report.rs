@@ -13,6 +13,7 @@ use super::super::failure::{Failure, Outcome};
 use super::super::file;
 use super::super::memory::Memory;
 use super::super::runs::{Asked, drawn};
+use crate::api::lifecycle::{HookReport, hooks};
 use crate::api::page::sheet;
 use crate::api::report::{EvidenceReport, Found, Report, of_container, ran, report};
 use crate::api::when::{When, span};
@@ -65,8 +66,10 @@ pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
         None => memory.rotations()?.pop().ok_or_else(no_store)?.rotation,
     };
     let story = memory.story(&rotation, &loaded)?;
+    let events = memory.events(&rotation)?;
     let found = Found {
-        ran: ran(&memory.events(&rotation)?),
+        ran: ran(&events),
+        hooks: hooks(&events),
         evidence: evidence(&memory, &rotation)?,
     };
     let report = report(&rotation, &story, found)
@@ -210,6 +213,7 @@ fn text(report: &Report, logs: bool, when: &When, now: Timestamp) -> String {
         for kept in &site.evidence {
             lines.extend(of_evidence(kept, logs));
         }
+        lines.extend(site.hooks.iter().flat_map(of_hook));
     }
     lines.push(String::new());
     lines.extend(
@@ -270,6 +274,24 @@ fn of_evidence(kept: &EvidenceReport, logs: bool) -> Vec<String> {
     let from = log.len().saturating_sub(shown);
     let log = log[from..].iter();
     lines.extend(log.map(|line| format!("    | {}", printable(line))));
+    lines
+}
+
+fn of_hook(hook: &HookReport) -> Vec<String> {
+    let end = match hook.exit_code {
+        Some(0) => "done".to_owned(),
+        Some(code) => format!("failed with exit code {code}"),
+        None => "failed".to_owned(),
+    };
+    let mut lines = vec![format!(
+        "  {} {}: {} {end}: {}",
+        hook.host,
+        hook.container,
+        hook.phase,
+        printable(&hook.command.join(" "))
+    )];
+    let output = hook.output.lines();
+    lines.extend(output.map(|line| format!("    | {}", printable(line))));
     lines
 }
 

@@ -1,9 +1,11 @@
 //! `configs` and `secrets`: files that are copied into containers.
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::document::node::{Entry, Kind};
 use super::document::reader::{Reader, Value};
+use super::not_carried;
 use super::resources::check_key;
 use super::service::mounts::Mounts;
 use super::text::quantity;
@@ -26,13 +28,12 @@ pub(crate) fn read_contents(
     reader: &mut Reader<'_>,
     value: Value<'_>,
     kind: FileKind,
-    folder: &Path,
     sources: &mut Sources,
 ) -> Contents {
     let mut contents = Contents::new();
     for entry in reader.entries(value) {
         if check_key(reader, entry) {
-            let content = read_content(reader, entry, kind, folder, sources);
+            let content = read_content(reader, entry, kind, sources);
             contents.insert(entry.key.clone(), content);
         }
     }
@@ -43,7 +44,6 @@ fn read_content(
     reader: &mut Reader<'_>,
     entry: &Entry,
     kind: FileKind,
-    folder: &Path,
     sources: &mut Sources,
 ) -> Option<Secret> {
     const BY_FILE: &str = "name a file: `file: ./NAME`";
@@ -53,25 +53,19 @@ fn read_content(
         FileKind::Config => fields.take("content"),
         FileKind::Secret => None,
     };
-    let not_carried = [
-        ("driver", BY_FILE),
-        ("driver_opts", ""),
-        ("environment", BY_FILE),
-        ("external", BY_FILE),
-        ("labels", ""),
-        ("name", ""),
-        ("template_driver", ""),
-    ];
+    let variable = fields.take_given("environment");
     let others = fields.len();
-    fields.finish(reader, &not_carried);
-    match (file, content) {
-        (Some(file), None) => read_file(reader, file, kind, folder, sources),
-        (None, Some(content)) => reader.secret(content).map(|text| Secret::from(text.value)),
-        (Some(_), Some(content)) => {
-            reader.error(&content.node.span, "\"content\" does not go with \"file\"");
+    fields.finish(reader, not_carried::CONTENT);
+    match (file, content, variable) {
+        (Some(file), None, None) => read_file(reader, file, kind, sources),
+        (None, Some(content), None) => reader.secret(content).map(|text| Secret::from(text.value)),
+        (None, None, Some(variable)) => reader.variable(variable),
+        (Some(_), Some(other), _) | (_, Some(_), Some(other)) | (Some(_), None, Some(other)) => {
+            let message = format!("{:?} does not go with another source", other.name);
+            reader.error(&other.node.span, message);
             None
         }
-        (None, None) => {
+        (None, None, None) => {
             if others == 0 {
                 reader.error_with_hint(&entry.key_span, "there is no content", BY_FILE);
             }
@@ -84,10 +78,9 @@ fn read_file(
     reader: &mut Reader<'_>,
     file: Value<'_>,
     kind: FileKind,
-    folder: &Path,
     sources: &mut Sources,
 ) -> Option<Secret> {
-    let path = file_path(reader, file, folder)?;
+    let path = file_path(reader, file)?;
     let content = match kind {
         FileKind::Config => sources.read(&path).map(|bytes| Secret::new(bytes.to_vec())),
         FileKind::Secret => sources.read_secret(&path),
@@ -95,18 +88,14 @@ fn read_file(
     match content {
         Ok(content) => Some(content),
         Err(error) => {
-            cannot_read(reader, file, &path, &error);
+            cannot_read(reader, &file.node.span, &path, &error);
             None
         }
     }
 }
 
-/// The path that `value` names, from the Compose file's folder.
-pub(crate) fn file_path(
-    reader: &mut Reader<'_>,
-    value: Value<'_>,
-    folder: &Path,
-) -> Option<PathBuf> {
+/// The path that `value` names, from the folder of the file that it stands in.
+pub(crate) fn file_path(reader: &mut Reader<'_>, value: Value<'_>) -> Option<PathBuf> {
     let text = reader.text(value)?;
     if text.is_empty() || text.starts_with('~') {
         let message = format!("{text:?} is no path");
@@ -115,19 +104,16 @@ pub(crate) fn file_path(
         return None;
     }
     let relative = text.strip_prefix("./").unwrap_or(&text);
-    Some(folder.join(relative))
+    Some(reader.folder_of(&value.node.span).join(relative))
 }
 
 pub(crate) fn cannot_read(
     reader: &mut Reader<'_>,
-    value: Value<'_>,
+    span: &Range<usize>,
     path: &Path,
     error: &SourceError,
 ) {
-    reader.error(
-        &value.node.span,
-        format!("cannot read \"{}\": {error}", path.display()),
-    );
+    reader.error(span, format!("cannot read \"{}\": {error}", path.display()));
 }
 
 /// `configs` or `secrets` of a service: keys, or `{ source, target, uid, gid, mode }`.
@@ -329,13 +315,13 @@ services:
 ";
         insta::assert_snapshot!(fixture().errors(source), @r#"
         3:14 cannot read "DIR/missing": there is no such file
-        4:8 "environment" is a key of Compose that is not carried out here
-            = name a file: `file: ./NAME`
+        4:21 the variable "X" is not defined
+            = did you mean "N"?
         5:8 "external" is a key of Compose that is not carried out here
             = name a file: `file: ./NAME`
         6:3 there is no content
             = name a file: `file: ./NAME`
-        7:35 "content" does not go with "file"
+        7:35 "content" does not go with another source
         8:14 "~/x" is no path
             = paths are absolute, or relative to the Compose file's folder
         9:14 cannot read "DIR/.": it is a folder, a file is needed
@@ -343,7 +329,7 @@ services:
         12:8 "external" is a key of Compose that is not carried out here
             = name a file: `file: ./NAME`
         12:24 "name" is a key of Compose that is not carried out here
-            = remove it
+            = remove it: it is of Swarm, and an engine alone has no use for it
         16:18 the config "aa" is not declared
             = did you mean "a"?
         16:22 an item of "configs" needs a "source"

@@ -43,7 +43,9 @@ impl Fixture {
     }
 
     pub(crate) fn with_file(self, name: &str, content: &str) -> Fixture {
-        std::fs::write(self.folder.path().join(name), content).unwrap();
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
         self
     }
 

@@ -3,9 +3,11 @@ mod document;
 mod files;
 #[cfg(test)]
 mod fixture;
+mod gather;
 #[cfg(test)]
 mod hostile;
 mod networks;
+mod not_carried;
 mod order;
 mod project;
 #[cfg(test)]

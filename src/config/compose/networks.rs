@@ -1,10 +1,12 @@
 //! Networks: those of the file, and where a service stands on them.
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::document::node::{Entry, Kind};
 use super::document::reader::{Reader, Value};
+use super::not_carried;
 use super::resources::{EngineName, read_name};
+use super::service::container::read_mac_address;
 use crate::model::id::{ProjectName, ServiceName};
 use crate::model::service::{Attachment, IpamConfig, Network, NetworkMode};
 
@@ -23,10 +25,11 @@ pub(crate) fn read_network(
     network.is_internal = fields.flag(reader, "internal").unwrap_or_default();
     network.is_attachable = fields.flag(reader, "attachable").unwrap_or_default();
     network.enable_ipv6 = fields.flag(reader, "enable_ipv6").unwrap_or_default();
+    network.enable_ipv4 = fields.flag(reader, "enable_ipv4");
     if let Some(ipam) = fields.take_given("ipam") {
-        network.ipam = read_ipam(reader, ipam);
+        read_ipam(reader, ipam, &mut network);
     }
-    fields.finish(reader, &[("enable_ipv4", "")]);
+    fields.finish(reader, not_carried::NETWORK);
     let EngineName { name, is_external } = name?;
     Some(Network {
         name,
@@ -35,27 +38,27 @@ pub(crate) fn read_network(
     })
 }
 
-fn read_ipam(reader: &mut Reader<'_>, value: Value<'_>) -> Vec<IpamConfig> {
+fn read_ipam(reader: &mut Reader<'_>, value: Value<'_>, network: &mut Network) {
     let mut fields = reader.fields(value);
-    if let Some(driver) = fields.take_given("driver") {
-        reader.word(driver, &[("default", ())]);
-    }
+    network.ipam_driver = fields
+        .text(reader, "driver")
+        .filter(|driver| driver != "default");
+    network.ipam_options = fields.assignments(reader, "options");
     let configs = fields
         .take_given("config")
         .map(|value| reader.list(value))
         .unwrap_or_default();
-    fields.finish(reader, &[("options", "")]);
-    let mut ipam = Vec::new();
+    fields.finish(reader, &[]);
     for config in configs {
         let mut fields = reader.fields(config);
-        ipam.push(IpamConfig {
+        network.ipam.push(IpamConfig {
             subnet: fields.text(reader, "subnet"),
             gateway: fields.text(reader, "gateway"),
             ip_range: fields.text(reader, "ip_range"),
+            aux_addresses: fields.assignments(reader, "aux_addresses"),
         });
-        fields.finish(reader, &[("aux_addresses", "")]);
+        fields.finish(reader, &[]);
     }
-    ipam
 }
 
 /// `networks` of a service: a list of keys, or a map with what the service is there. A service
@@ -69,10 +72,14 @@ pub(crate) fn read_attachments(
     if let Some(value) = value {
         match value.node.kind {
             Kind::Map(_) => {
+                let mut ranked = Vec::new();
                 for entry in reader.entries(value) {
                     check_declared(reader, &entry.key_span, &entry.key, declared);
-                    attachments.push(read_attachment(reader, entry));
+                    ranked.push(read_attachment(reader, entry));
                 }
+                // The first is the one that it is created on.
+                ranked.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
+                attachments.extend(ranked.into_iter().map(|(_, attachment)| attachment));
             }
             Kind::Null | Kind::Scalar(_) | Kind::List(_) => {
                 for item in reader.list(value) {
@@ -100,38 +107,41 @@ pub(crate) fn read_attachments(
 fn attachment(network: String) -> Attachment {
     Attachment {
         network,
-        aliases: Vec::new(),
-        ipv4_address: None,
-        ipv6_address: None,
+        ..Attachment::default()
     }
 }
 
-fn read_attachment(reader: &mut Reader<'_>, entry: &Entry) -> Attachment {
+/// With its priority: where it is higher, it comes earlier.
+fn read_attachment(reader: &mut Reader<'_>, entry: &Entry) -> (i64, Attachment) {
     let mut fields = reader.fields(entry.value());
     let attachment = Attachment {
         network: entry.key.clone(),
         aliases: fields.texts(reader, "aliases"),
-        ipv4_address: fields.take_given("ipv4_address").and_then(|value| {
-            reader.parsed(value, "an IPv4 address", |text| {
-                text.parse::<Ipv4Addr>().ok()
-            })
+        ipv4_address: fields.parsed(reader, "ipv4_address", "an IPv4 address", |text| {
+            text.parse::<Ipv4Addr>().ok()
         }),
-        ipv6_address: fields.take_given("ipv6_address").and_then(|value| {
-            reader.parsed(value, "an IPv6 address", |text| {
-                text.parse::<Ipv6Addr>().ok()
-            })
+        ipv6_address: fields.parsed(reader, "ipv6_address", "an IPv6 address", |text| {
+            text.parse::<Ipv6Addr>().ok()
         }),
+        link_local_ips: fields
+            .take_given("link_local_ips")
+            .map(|value| read_addresses(reader, value))
+            .unwrap_or_default(),
+        mac_address: read_mac_address(reader, &mut fields),
+        driver_opts: fields.assignments(reader, "driver_opts"),
+        gw_priority: fields.parsed(reader, "gw_priority", NUMBER, |text| text.parse().ok()),
     };
-    let not_carried = [
-        ("driver_opts", ""),
-        ("gw_priority", ""),
-        ("interface_name", ""),
-        ("link_local_ips", ""),
-        ("mac_address", ""),
-        ("priority", ""),
-    ];
-    fields.finish(reader, &not_carried);
-    attachment
+    let priority = fields.parsed(reader, "priority", NUMBER, |text| text.parse().ok());
+    fields.finish(reader, not_carried::ATTACHMENT);
+    (priority.unwrap_or_default(), attachment)
+}
+
+const NUMBER: &str = "a whole number";
+
+fn read_addresses(reader: &mut Reader<'_>, value: Value<'_>) -> Vec<IpAddr> {
+    let items = reader.list(value);
+    let address = |item| reader.parsed(item, "an IP address", |text| text.parse::<IpAddr>().ok());
+    items.into_iter().filter_map(address).collect()
 }
 
 fn check_declared(
@@ -185,7 +195,10 @@ pub(crate) fn default_network(project: &ProjectName) -> Network {
         is_internal: false,
         is_attachable: false,
         enable_ipv6: false,
+        enable_ipv4: None,
         ipam: Vec::new(),
+        ipam_driver: None,
+        ipam_options: BTreeMap::new(),
     }
 }
 
@@ -238,7 +251,10 @@ networks:
                     is_internal: false,
                     is_attachable: false,
                     enable_ipv6: false,
+                    enable_ipv4: None,
                     ipam: [],
+                    ipam_driver: None,
+                    ipam_options: {},
                 },
                 "default": Network {
                     name: "shop_default",
@@ -249,7 +265,10 @@ networks:
                     is_internal: false,
                     is_attachable: false,
                     enable_ipv6: false,
+                    enable_ipv4: None,
                     ipam: [],
+                    ipam_driver: None,
+                    ipam_options: {},
                 },
                 "front": Network {
                     name: "shop_front",
@@ -268,6 +287,7 @@ networks:
                     is_internal: true,
                     is_attachable: true,
                     enable_ipv6: true,
+                    enable_ipv4: None,
                     ipam: [
                         IpamConfig {
                             subnet: Some(
@@ -279,8 +299,11 @@ networks:
                             ip_range: Some(
                                 "10.1.0.8/29",
                             ),
+                            aux_addresses: {},
                         },
                     ],
+                    ipam_driver: None,
+                    ipam_options: {},
                 },
                 "out": Network {
                     name: "shared-fra",
@@ -291,7 +314,10 @@ networks:
                     is_internal: false,
                     is_attachable: false,
                     enable_ipv6: false,
+                    enable_ipv4: None,
                     ipam: [],
+                    ipam_driver: None,
+                    ipam_options: {},
                 },
             },
             [
@@ -308,12 +334,20 @@ networks:
                         ipv6_address: Some(
                             fd00::5,
                         ),
+                        link_local_ips: [],
+                        mac_address: None,
+                        driver_opts: {},
+                        gw_priority: None,
                     },
                     Attachment {
                         network: "out",
                         aliases: [],
                         ipv4_address: None,
                         ipv6_address: None,
+                        link_local_ips: [],
+                        mac_address: None,
+                        driver_opts: {},
+                        gw_priority: None,
                     },
                 ],
                 [
@@ -322,6 +356,10 @@ networks:
                         aliases: [],
                         ipv4_address: None,
                         ipv6_address: None,
+                        link_local_ips: [],
+                        mac_address: None,
+                        driver_opts: {},
+                        gw_priority: None,
                     },
                 ],
                 [
@@ -330,6 +368,10 @@ networks:
                         aliases: [],
                         ipv4_address: None,
                         ipv6_address: None,
+                        link_local_ips: [],
+                        mac_address: None,
+                        driver_opts: {},
+                        gw_priority: None,
                     },
                 ],
             ],
@@ -388,11 +430,6 @@ networks:
         5:3 "b" is external, nothing but its name can be said
         5:18 "external" must be true or false
             = write `external: true` and `name: …`
-        5:33 "enable_ipv4" is a key of Compose that is not carried out here
-            = remove it
-        6:24 "driver" must be default, not "special"
-        6:44 "aux_addresses" is a key of Compose that is not carried out here
-            = remove it
         6:68 unknown key "intern"
             = did you mean "internal"?
         7:3 "d/e" is no name: use a-z, A-Z, 0-9, _, . and -

@@ -6,6 +6,7 @@ use super::document::fields::Fields;
 use super::document::node::Kind;
 use super::document::reader::{Reader, Value};
 use super::service::draft::Draft;
+use super::service::neighbours::{service_shared, split_link};
 use crate::model::id::ServiceName;
 use crate::model::service::{Condition, Dependency, Service};
 
@@ -25,37 +26,68 @@ const CONDITIONS: [(&str, Condition); 3] = [
     ),
 ];
 
-/// `depends_on`, and what `network_mode: service:X` and `pid: service:X` imply.
+/// `depends_on`, and what the keys imply that name another service.
 pub(crate) fn read_links(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Vec<Link> {
     let mut links = Vec::new();
     if let Some(value) = fields.take_given("depends_on") {
         links = read_depends_on(reader, value);
     }
-    for key in ["network_mode", "pid"] {
-        let Some(value) = fields.peek(key) else {
-            continue;
-        };
-        let Some(text) = reader.plain(value) else {
-            continue;
-        };
-        let Some(to) = text.strip_prefix("service:") else {
-            continue;
-        };
+    for (to, span, restart) in implied(reader, fields) {
         if !links.iter().any(|link| link.to == to) {
-            // As Compose does: a new network namespace needs its guests anew.
             let dependency = Dependency {
                 condition: Condition::Started,
                 is_required: true,
-                restart: true,
+                restart,
             };
             links.push(Link {
-                to: to.to_owned(),
-                span: value.node.span.clone(),
+                to,
+                span,
                 dependency,
             });
         }
     }
     links
+}
+
+/// As Compose does: a new namespace, and a new address, need their guests anew.
+fn implied(reader: &Reader<'_>, fields: &Fields<'_>) -> Vec<(String, Range<usize>, bool)> {
+    let mut found = Vec::new();
+    for key in ["network_mode", "pid", "ipc"] {
+        let value = fields.peek(key);
+        let text = value.and_then(|value| Some((reader.plain(value)?, value)));
+        if let Some((text, value)) = text
+            && let Some(to) = text.strip_prefix("service:")
+        {
+            found.push((to.to_owned(), value.node.span.clone(), true));
+        }
+    }
+    for (item, text) in peek_items(reader, fields, "links") {
+        let (to, _) = split_link(&text);
+        found.push((to.to_owned(), item.node.span.clone(), true));
+    }
+    for (item, text) in peek_items(reader, fields, "volumes_from") {
+        if let Some(to) = service_shared(&text) {
+            found.push((to.to_owned(), item.node.span.clone(), false));
+        }
+    }
+    found
+}
+
+/// The texts of a list that is taken elsewhere.
+fn peek_items<'n>(reader: &Reader<'_>, fields: &Fields<'n>, key: &str) -> Vec<(Value<'n>, String)> {
+    let items = fields.peek(key).map(|value| match &value.node.kind {
+        Kind::List(items) => items.as_slice(),
+        Kind::Null | Kind::Scalar(_) | Kind::Map(_) => &[],
+    });
+    let items = items.unwrap_or_default().iter();
+    let text = |node| {
+        let value = Value {
+            name: "a service",
+            node,
+        };
+        Some((value, reader.plain(value)?))
+    };
+    items.filter_map(text).collect()
 }
 
 fn read_depends_on(reader: &mut Reader<'_>, value: Value<'_>) -> Vec<Link> {
@@ -108,15 +140,22 @@ fn read_dependency(reader: &mut Reader<'_>, value: Value<'_>) -> Dependency {
     }
 }
 
+/// The names of a file's services.
+pub(crate) struct Names<'n> {
+    /// All keys of `services`, also of those that could not be read.
+    pub(crate) declared: Vec<&'n str>,
+    /// Those whose profiles are not asked for, with these.
+    pub(crate) inactive: BTreeMap<&'n str, String>,
+}
+
 /// The services in such an order that each stands after those it waits for; where that leaves a
-/// choice, in the order of the file. `declared` are all keys of `services`, also of those that
-/// could not be read.
+/// choice, in the order of the file.
 pub(crate) fn sort(
     reader: &mut Reader<'_>,
     mut drafts: Vec<Draft>,
-    declared: &[&str],
+    names: &Names<'_>,
 ) -> Vec<Service> {
-    settle_links(reader, &mut drafts, declared);
+    settle_links(reader, &mut drafts, names);
     check_health(reader, &drafts);
     let order = match topological(&drafts) {
         Ok(order) => order,
@@ -135,12 +174,21 @@ pub(crate) fn sort(
         .collect()
 }
 
-fn settle_links(reader: &mut Reader<'_>, drafts: &mut [Draft], declared: &[&str]) {
+fn settle_links(reader: &mut Reader<'_>, drafts: &mut [Draft], names: &Names<'_>) {
     for draft in drafts {
         for link in &draft.links {
-            if !declared.contains(&link.to.as_str()) {
+            let is_optional = !link.dependency.is_required;
+            if let Some(profiles) = names.inactive.get(link.to.as_str()) {
+                if !is_optional {
+                    let message = format!("the service {:?} is of the profile {profiles}", link.to);
+                    let hint = "name it in the variable COMPOSE_PROFILES, in `vars` of site.toml, \
+                                or write `required: false`";
+                    reader.error_with_hint(&link.span, message, hint);
+                }
+            } else if !names.declared.contains(&link.to.as_str()) {
                 let message = format!("the service {:?} is not in this file", link.to);
-                reader.unknown(&link.span, message, &link.to, declared.iter().copied(), "");
+                let declared = names.declared.iter().copied();
+                reader.unknown(&link.span, message, &link.to, declared, "");
             } else if let Ok(name) = link.to.parse::<ServiceName>() {
                 draft
                     .service

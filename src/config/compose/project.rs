@@ -4,11 +4,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::document::fields::Fields;
-use super::document::node::{self, Entry};
+use super::document::node::{Entry, Kind};
 use super::document::reader::{Reader, Value, whole_file};
 use super::files::{Contents, FileKind, read_contents};
+use super::gather::Gatherer;
 use super::networks::{default_network, read_network};
-use super::order;
+use super::not_carried;
+use super::order::{self, Names};
 use super::resources::{check_key, read_volume};
 use super::service::draft::{Draft, Scope, read_service};
 use super::service::environment::EnvFiles;
@@ -22,7 +24,7 @@ use crate::model::text::Secret;
 /// A project to be read as one host runs it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The Compose files; exactly one.
+    /// The Compose files, each merged over those before it.
     pub files: Vec<PathBuf>,
     /// The project's name in `site.toml`; `None`: the file's `name`, else `fallback_name`.
     pub name: Option<ProjectName>,
@@ -45,39 +47,14 @@ pub struct Variable {
 /// Reads a project. It is `None` if any of the diagnostics is an error; all that is wrong is told
 /// at once, except that a file that is no YAML tells its first fault only.
 pub fn read(request: &Request, sources: &mut Sources) -> (Option<Project>, Vec<Diagnostic>) {
-    let path = match request.files.as_slice() {
-        [path] => path,
-        [] => {
-            let message = "the project names no Compose file".to_owned();
-            return (None, vec![whole_file(Path::new(""), message, None)]);
-        }
-        [_, more @ ..] => {
-            let message = "a project is read from one Compose file";
-            let refuse = |path: &PathBuf| whole_file(path, message.to_owned(), None);
-            return (None, more.iter().map(refuse).collect());
-        }
+    let Some(path) = request.files.first() else {
+        let message = "the project names no Compose file".to_owned();
+        return (None, vec![whole_file(Path::new(""), message, None)]);
     };
-    let source = match sources.read_text(path) {
-        Ok(source) => source,
-        Err(error) => {
-            let message = format!("cannot read the file: {error}");
-            return (None, vec![whole_file(path, message, None)]);
-        }
+    let mut reader = Reader::new(&request.variables);
+    let Some(root) = Gatherer::new(&mut reader, sources).gather(&request.files) else {
+        return (None, reader.into_diagnostics());
     };
-    let root = match node::parse(&source) {
-        Ok(root) => root,
-        Err(error) => {
-            let diagnostic = whole_file(path, error.message, None);
-            return (
-                None,
-                vec![Diagnostic {
-                    span: error.span,
-                    ..diagnostic
-                }],
-            );
-        }
-    };
-    let mut reader = Reader::new(path, &source, &request.variables);
     let value = Value {
         name: "a Compose file",
         node: &root,
@@ -102,7 +79,7 @@ fn read_project(
     let mut networks = read_shared(reader, fields.take_given("networks"), &name, read_network);
     let mut volumes = read_shared(reader, fields.take_given("volumes"), &name, read_volume);
     let mut contents = |reader: &mut Reader<'_>, value: Option<Value<'_>>, kind| match value {
-        Some(value) => read_contents(reader, value, kind, folder, sources),
+        Some(value) => read_contents(reader, value, kind, sources),
         None => Contents::new(),
     };
     let scope = Scope {
@@ -113,17 +90,12 @@ fn read_project(
         keep: request.keep,
     };
     let mut files = EnvFiles {
-        folder,
         sources,
         variables: &request.variables,
     };
     let services = fields.take_given("services");
     let services = read_services(reader, services, &root.node.span, &scope, &mut files);
-    let not_carried = [
-        ("include", "name each file as a [project.NAME] of site.toml"),
-        ("models", ""),
-    ];
-    fields.finish(reader, &not_carried);
+    fields.finish(reader, not_carried::FILE);
     networks
         .entry("default".to_owned())
         .or_insert_with(|| Some(default_network(&name)));
@@ -192,14 +164,59 @@ fn read_services(
         let span = value.map_or(root, |value| &value.node.span);
         reader.error(span, "the file declares no services");
     }
-    let declared: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+    let profiles = active_profiles(files.variables);
+    let mut inactive = BTreeMap::new();
+    for entry in entries {
+        if let Some(of) = profiles_without(reader, entry, &profiles) {
+            inactive.insert(entry.key.as_str(), of);
+        }
+    }
     let drafts: Vec<Draft> = entries
         .iter()
+        .filter(|entry| !inactive.contains_key(entry.key.as_str()))
         .filter_map(|entry| read_service(reader, entry, scope, files))
         .collect();
+    if !entries.is_empty() && inactive.len() == entries.len() {
+        let message = "every service of the file is of a profile that is not asked for";
+        let hint = "name one in the variable COMPOSE_PROFILES, in `vars` of site.toml";
+        reader.error_with_hint(root, message, hint);
+    }
     check_published(reader, &drafts);
     check_container_names(reader, &drafts);
-    order::sort(reader, drafts, &declared)
+    let names = Names {
+        declared: entries.iter().map(|entry| entry.key.as_str()).collect(),
+        inactive,
+    };
+    order::sort(reader, drafts, &names)
+}
+
+/// What `COMPOSE_PROFILES` names, by commas, as in Compose; here it is a variable like any other.
+fn active_profiles(variables: &BTreeMap<String, Variable>) -> BTreeSet<String> {
+    let named = variables.get("COMPOSE_PROFILES");
+    let named = named.map(|variable| variable.value.reveal_text());
+    let named = named.unwrap_or_default();
+    let profiles = named.split(',').map(str::trim);
+    profiles
+        .filter(|profile| !profile.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The profiles of a service that has some, none of which is asked for: it is not read.
+fn profiles_without(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    active: &BTreeSet<String>,
+) -> Option<String> {
+    let of = match &entry.value.kind {
+        Kind::Map(keys) => keys.iter().find(|key| key.key == "profiles")?,
+        Kind::Null | Kind::Scalar(_) | Kind::List(_) => return None,
+    };
+    let profiles = reader.texts(of.value());
+    let is_active = profiles.is_empty()
+        || active.contains("*")
+        || profiles.iter().any(|profile| active.contains(profile));
+    (!is_active).then(|| profiles.join(", "))
 }
 
 fn check_container_names(reader: &mut Reader<'_>, drafts: &[Draft]) {
@@ -278,8 +295,7 @@ volumes: [a]
 ";
         insta::assert_snapshot!(Fixture::new().errors(source), @r#"
         3:7 a project name cannot hold 'M': use a-z, 0-9 and, not first, - and _
-        4:1 "include" is a key of Compose that is not carried out here
-            = name each file as a [project.NAME] of site.toml
+        4:11 cannot read "DIR/other.yaml": there is no such file
         5:1 unknown key "servics"
             = did you mean "services"?
         6:1 "x-cleanslate" means nothing here
@@ -310,12 +326,15 @@ volumes: [a]
         1:1 the file declares no services
         "#);
         insta::assert_snapshot!(errors("services:\n  web:\n\timage: a"), @"3:2 tabs disallowed within this context (block indentation)");
-        insta::assert_snapshot!(errors("services:\n  web: { image: !reset null }"), @"2:24 unsupported tag `!reset`");
+        insta::assert_snapshot!(errors("services:\n  web: { image: !reset null }"), @r#"2:3 "web" has no "image""#);
         let mut fixture = Fixture::new();
         fixture.request.files = vec![fixture.folder.path().join("none.yaml")];
         insta::assert_snapshot!(fixture.errors(""), @"none.yaml:cannot read the file: there is no such file");
         fixture.request.files.push("override.yaml".into());
-        insta::assert_snapshot!(fixture.errors(""), @"override.yaml:a project is read from one Compose file");
+        insta::assert_snapshot!(fixture.errors(""), @r"
+        none.yaml:cannot read the file: there is no such file
+        override.yaml:cannot read the file: there is no such file
+        ");
         fixture.request.files.clear();
         insta::assert_snapshot!(fixture.errors(""), @"the project names no Compose file");
     }

@@ -269,7 +269,8 @@ volumes:
         MountSource::Bind {
             path: "/".to_owned(),
             propagation: Some("rslave".to_owned()),
-            create_host_path: true
+            create_host_path: true,
+            selinux: None,
         }
     );
     assert_eq!(
@@ -549,20 +550,6 @@ volumes:
     11:9 the volume "node_modules" is not declared
         = declare it under the top-level `volumes`: `node_modules: {}`
     14:15 cannot read "DIR/.env": there is no such file
-    15:5 "links" is a key of Compose that is not carried out here
-        = services of one network reach each other by name; use `depends_on` for the order
-    16:5 "stdin_open" is a key of Compose that is not carried out here
-        = remove it
-    17:5 "tty" is a key of Compose that is not carried out here
-        = remove it
-    18:5 "mem_limit" is a key of Compose that is not carried out here
-        = use `deploy.resources.limits.memory`
-    20:18 the variable "MONGO_VERSION" is not defined
-        = define it in `vars` of the fleet, the site or the host in site.toml, or in the site's env_file; ${MONGO_VERSION:-…} gives a default; $$ is a dollar sign
-    21:15 the volume "mongo-data" is not declared
-        = did you mean "mongodata"?
-    22:5 "profiles" is a key of Compose that is not carried out here
-        = put such services into a file of their own, a [project.NAME] of site.toml
     "#);
 }
 

@@ -1,5 +1,6 @@
 //! Sites and hosts, with what each host runs.
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde_spanned::Spanned;
 
@@ -8,7 +9,7 @@ use super::super::diagnostic::{Diagnostic, Findings};
 use super::super::reading::{Reading, quoted};
 use super::super::site::SiteFile;
 use super::super::site::env_file::read_env_file;
-use super::super::site::fleet::ComposeFile;
+use super::super::site::fleet::ComposeFiles;
 use super::super::site::pin::PinTable;
 use super::super::site::project::{ProjectTable, start_order};
 use super::super::site::sites::{HostTable, SiteTable};
@@ -28,7 +29,7 @@ pub(super) struct Hosts<'f> {
 /// A project of the file; the short form's has no name of its own.
 struct Declared<'f> {
     name: Option<ProjectName>,
-    compose: &'f ComposeFile,
+    compose: &'f ComposeFiles,
     after: Vec<ProjectName>,
     keep: Keep,
 }
@@ -130,7 +131,7 @@ impl<'f> Hosts<'f> {
         reading: &Reading<'_>,
     ) -> Request {
         Request {
-            files: vec![reading.path(declared.compose.0.get_ref())],
+            files: paths(declared.compose, reading),
             name: declared.name.clone(),
             fallback_name: ProjectName::from(&self.file.fleet.name),
             variables,
@@ -200,10 +201,10 @@ fn declared_projects<'f>(file: &'f SiteFile, findings: &mut Findings) -> Vec<Dec
             after: Vec::new(),
             keep: Keep::No,
         }],
-        (Some(ComposeFile(file)), false) => {
+        (Some(files), false) => {
             findings
-                .error(file.span(), "the fleet has both compose and [project]")
-                .hint("move the file into a [project.NAME] of its own");
+                .error(files.span(), "the fleet has both compose and [project]")
+                .hint("move it into a [project.NAME] of its own");
             Vec::new()
         }
         (None, true) if file.projects.0.is_empty() => {
@@ -219,17 +220,23 @@ fn declared_projects<'f>(file: &'f SiteFile, findings: &mut Findings) -> Vec<Dec
     }
 }
 
-/// Whether a Compose file can be read; said where `site.toml` names it, once.
-fn is_there(ComposeFile(file): &ComposeFile, reading: &mut Reading<'_>) -> bool {
-    let path = reading.path(file.get_ref());
-    match reading.sources.read_text(&path) {
-        Ok(_) => true,
-        Err(error) => {
+fn paths(ComposeFiles(files): &ComposeFiles, reading: &Reading<'_>) -> Vec<PathBuf> {
+    let paths = files.iter().map(|file| reading.path(file.get_ref()));
+    paths.collect()
+}
+
+/// Whether all Compose files can be read; said where `site.toml` names them, once.
+fn is_there(ComposeFiles(files): &ComposeFiles, reading: &mut Reading<'_>) -> bool {
+    let mut is_there = true;
+    for file in files {
+        let path = reading.path(file.get_ref());
+        if let Err(error) = reading.sources.read_text(&path) {
             let message = format!("cannot read {}: {error}", quoted(&path));
             reading.findings.error(file.span(), message);
-            false
+            is_there = false;
         }
     }
+    is_there
 }
 
 fn declared<'f>(name: &ProjectName, file: &'f SiteFile) -> Option<Declared<'f>> {

@@ -12,16 +12,25 @@ pub(crate) struct FleetTable {
     pub(crate) span: std::ops::Range<usize>,
     pub(crate) name: FleetName,
     /// Short form of one `[project]`.
-    pub(crate) compose: Option<ComposeFile>,
+    pub(crate) compose: Option<ComposeFiles>,
     pub(crate) playbooks: Option<Spanned<String>>,
     pub(crate) min_in_service: Option<Spanned<u32>>,
     pub(crate) channels: Vec<Channel>,
     pub(crate) vars: Vars,
 }
 
-/// The Compose file of a project; a list of one is the same.
+/// The Compose files of a project, each merged over those before it; one alone is a list of one.
 #[derive(Clone, Debug)]
-pub(crate) struct ComposeFile(pub(crate) Spanned<String>);
+pub(crate) struct ComposeFiles(pub(crate) Vec<Spanned<String>>);
+
+impl ComposeFiles {
+    /// Where they are named.
+    pub(crate) fn span(&self) -> std::ops::Range<usize> {
+        let ends = self.0.first().zip(self.0.last());
+        ends.map(|(first, last)| first.span().start..last.span().end)
+            .unwrap_or_default()
+    }
+}
 
 impl<'a> FromToml<'a> for FleetTable {
     fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<FleetTable> {
@@ -46,33 +55,36 @@ impl<'a> FromToml<'a> for FleetTable {
     }
 }
 
-impl<'a> FromToml<'a> for ComposeFile {
-    fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<ComposeFile> {
+impl<'a> FromToml<'a> for ComposeFiles {
+    fn from_toml(value: Value<'a>, findings: &mut Findings) -> Option<ComposeFiles> {
         if value.toml.is_str() {
-            return Spanned::from_toml(value, findings).map(ComposeFile);
+            return Spanned::from_toml(value, findings).map(|file| ComposeFiles(vec![file]));
         }
         if !value.toml.is_array() {
-            value.wrong_kind("a file, like \"compose.yaml\"", findings);
+            value.wrong_kind(
+                "a file, like \"compose.yaml\", or a list of files",
+                findings,
+            );
             return None;
         }
         let span = value.span.clone();
-        let mut files: Vec<Spanned<String>> = Vec::from_toml(value, findings)?;
-        match (files.pop(), files.is_empty()) {
-            (Some(file), true) => Some(ComposeFile(file)),
-            (None, _) => {
-                findings
-                    .error(span, "no Compose file is named")
-                    .hint("write compose = \"compose.yaml\"");
-                None
-            }
-            (Some(_), false) => {
-                findings.error(span, "a project is read from one Compose file").hint(
-                    "merge them with `docker compose -f A -f B config --no-interpolate`, or make \
-                     each a [project.NAME]",
-                );
-                None
+        let files: Vec<Spanned<String>> = Vec::from_toml(value, findings)?;
+        if files.is_empty() {
+            findings
+                .error(span, "no Compose file is named")
+                .hint("write compose = \"compose.yaml\"");
+            return None;
+        }
+        for (at, file) in files.iter().enumerate() {
+            if files[..at]
+                .iter()
+                .any(|other| other.get_ref() == file.get_ref())
+            {
+                let message = format!("{:?} is named twice", file.get_ref());
+                findings.error(file.span(), message);
             }
         }
+        Some(ComposeFiles(files))
     }
 }
 

@@ -5,14 +5,14 @@ use serde_spanned::Spanned;
 
 use super::super::diagnostic::Findings;
 use super::super::table::{FromToml, Table, Value};
-use super::fleet::ComposeFile;
+use super::fleet::ComposeFiles;
 use crate::model::id::ProjectName;
 use crate::model::service::Keep;
 
 /// `[project.NAME]` as written.
 #[derive(Clone, Debug)]
 pub(crate) struct ProjectTable {
-    pub(crate) compose: ComposeFile,
+    pub(crate) compose: ComposeFiles,
     pub(crate) after: Vec<Spanned<ProjectName>>,
     /// `recreate = "keep"`.
     pub(crate) keep: Keep,

@@ -232,6 +232,7 @@ impl Applying<'_> {
                 site,
                 host,
                 removed: _,
+                hooks: _,
             } => {
                 self.visit(site, |visit, _| visit.cleared(host));
             }
@@ -239,17 +240,21 @@ impl Applying<'_> {
                 site,
                 host,
                 problem: _,
+                hooks: _,
             } => {
                 self.visit(site, |visit, _| visit.uncleared(host));
             }
             Event::StartBegun { site, level } => {
                 self.visit(site, |visit, turn| visit.start_begun(turn, *level));
             }
-            Event::HostStarted { site, host } => self.visit(site, |visit, _| visit.started(host)),
+            Event::HostStarted { site, host, .. } => {
+                self.visit(site, |visit, _| visit.started(host))
+            }
             Event::HostNotStarted {
                 site,
                 host,
                 problem: _,
+                hooks: _,
             } => {
                 self.visit(site, |visit, _| visit.not_started(host));
             }

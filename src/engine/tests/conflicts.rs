@@ -199,7 +199,13 @@ async fn volumes_without_a_name_go_with_their_container_where_that_is_said_and_o
             anonymous,
         };
         let outcome = engine.ask(request).await;
-        assert_eq!(outcome, EngineOutcome::Cleared { removed: 1 });
+        assert_eq!(
+            outcome,
+            EngineOutcome::Cleared {
+                removed: 1,
+                hooks: vec![]
+            }
+        );
         let left = super::yard::run("docker", &["volume", "ls", "-q"]);
         let is_left = |name: &str| left.lines().any(|line| line == name);
         assert!(is_left(named[0]), "a named one always stays");
@@ -235,6 +241,7 @@ async fn a_creation_that_fails_leaves_nothing_behind() {
             path: "/no/such/path/of/this/machine".to_owned(),
             propagation: None,
             create_host_path: false,
+            selinux: None,
         },
         target: "/mnt".to_owned(),
         is_read_only: false,
@@ -244,6 +251,7 @@ async fn a_creation_that_fails_leaves_nothing_behind() {
         source: crate::model::service::MountSource::Volume {
             key: "data".to_owned(),
             nocopy: false,
+            subpath: None,
         },
         target: "/data".to_owned(),
         is_read_only: false,

@@ -81,7 +81,7 @@ async fn a_removal_whose_answer_is_lost_is_uncleared_while_the_container_is_ther
         anonymous: crate::model::playbook::Anonymous::Refuse,
     };
     match engine.ask(request.clone()).await {
-        EngineOutcome::Uncleared { left, problem } => {
+        EngineOutcome::Uncleared { left, problem, .. } => {
             assert_eq!(left, containers);
             assert!(
                 problem.what.contains("the connection to the engine broke"),
@@ -93,7 +93,10 @@ async fn a_removal_whose_answer_is_lost_is_uncleared_while_the_container_is_ther
     line.cuts.send(Cuts::Nothing).unwrap();
     assert_eq!(
         engine.ask(request).await,
-        EngineOutcome::Cleared { removed: 1 }
+        EngineOutcome::Cleared {
+            removed: 1,
+            hooks: vec![]
+        }
     );
 }
 
@@ -126,7 +129,7 @@ async fn what_a_service_waits_for_is_not_stopped_while_that_service_stands() {
         anonymous: crate::model::playbook::Anonymous::Refuse,
     };
     match engine.ask(request).await {
-        EngineOutcome::Uncleared { left, problem } => {
+        EngineOutcome::Uncleared { left, problem, .. } => {
             assert_eq!(left, [id_of("web"), id_of("db")]);
             assert!(problem.what.contains("-web-1"), "{problem:?}");
         }
@@ -170,7 +173,10 @@ async fn a_removal_whose_answer_is_lost_is_cleared_once_the_container_is_gone() 
     };
     assert_eq!(
         engine.ask(request).await,
-        EngineOutcome::Cleared { removed: 1 }
+        EngineOutcome::Cleared {
+            removed: 1,
+            hooks: vec![]
+        }
     );
 }
 

@@ -1,7 +1,7 @@
 //! Small specs.
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::service::{ContainerSpec, Project, Service};
+use crate::model::service::{ContainerSpec, Network, Project, Service};
 
 /// A service with one container and nothing special.
 pub(in crate::engine) fn service(name: &str, image: &str) -> Service {
@@ -13,6 +13,24 @@ pub(in crate::engine) fn service(name: &str, image: &str) -> Service {
         replicas: 1,
         depends_on: BTreeMap::new(),
         container: ContainerSpec::default(),
+    }
+}
+
+/// A network that nothing is said of.
+pub(in crate::engine) fn bare_network(name: &str) -> Network {
+    Network {
+        name: name.to_owned(),
+        is_external: false,
+        driver: None,
+        driver_opts: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        is_internal: false,
+        is_attachable: false,
+        enable_ipv6: false,
+        enable_ipv4: None,
+        ipam: Vec::new(),
+        ipam_driver: None,
+        ipam_options: BTreeMap::new(),
     }
 }
 

@@ -67,6 +67,7 @@ volumes: {{ data: {{}} }}
             path: folder.clone(),
             propagation: None,
             create_host_path,
+            selinux: None,
         },
         target: target.to_owned(),
         is_read_only: true,
@@ -76,6 +77,7 @@ volumes: {{ data: {{}} }}
             source: MountSource::Volume {
                 key: "data".to_owned(),
                 nocopy: false,
+                subpath: None,
             },
             target: "/data".to_owned(),
             is_read_only: false,
@@ -92,6 +94,7 @@ volumes: {{ data: {{}} }}
         interval: Some(Duration::from_secs(2)),
         timeout: Some(Duration::from_millis(1500)),
         start_period: Some(Duration::from_secs(1)),
+        start_interval: None,
         retries: Some(4),
     });
     spec.restart = Restart::UnlessStopped;
@@ -103,6 +106,7 @@ volumes: {{ data: {{}} }}
         nano_cpus: Some(500_000_000),
         memory: Some(64 << 20),
         pids: Some(50),
+        ..Limits::default()
     };
     spec.cap_add = words(&["NET_ADMIN"]);
     spec.cap_drop = words(&["MKNOD"]);
@@ -122,7 +126,7 @@ volumes: {{ data: {{}} }}
     );
     spec.sysctls
         .insert("net.core.somaxconn".to_owned(), "100".to_owned());
-    spec.pid = Some("host".to_owned());
+    spec.namespaces.pid = Some("host".to_owned());
     spec.init = Some(true);
     spec.shm_size = Some(8 << 20);
     spec.stop_signal = Some("SIGKILL".to_owned());

@@ -75,7 +75,7 @@ async fn a_service_starts_when_what_it_waits_for_is_healthy_or_has_completed() {
     let outcome = engine
         .carry_out(&request, move |step| sender.send(step).unwrap())
         .await;
-    assert_eq!(outcome, EngineOutcome::Started);
+    assert_eq!(outcome, EngineOutcome::Started { hooks: vec![] });
     assert_eq!(
         progress.iter().last(),
         Some(Progress::Healthy { done: 3, of: 3 })

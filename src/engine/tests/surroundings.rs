@@ -17,8 +17,7 @@ async fn a_changed_network_is_remade_once_the_old_containers_are_gone() {
     let subnet = free_subnet();
     project.networks.get_mut("default").unwrap().ipam = vec![IpamConfig {
         subnet: Some(subnet.clone()),
-        gateway: None,
-        ip_range: None,
+        ..IpamConfig::default()
     }];
     let engine = yard.engine(vec![project]);
     let before = engine.inventory_now().await;
@@ -140,8 +139,7 @@ async fn a_container_is_on_all_its_networks_with_its_addresses_and_aliases() {
     let mut front = yard.network("front");
     front.ipam = vec![IpamConfig {
         subnet: Some(subnet),
-        gateway: None,
-        ip_range: None,
+        ..IpamConfig::default()
     }];
     project.networks.insert("front".to_owned(), front);
     let engine = yard.engine(vec![project]);
@@ -169,6 +167,7 @@ async fn named_volumes_stay_unless_they_are_to_be_wiped() {
         source: MountSource::Volume {
             key: "data".to_owned(),
             nocopy: false,
+            subpath: None,
         },
         target: "/data".to_owned(),
         is_read_only: false,
@@ -240,6 +239,7 @@ async fn a_volume_that_another_writes_or_that_changed_is_told() {
         source: MountSource::Volume {
             key: key.to_owned(),
             nocopy: false,
+            subpath: None,
         },
         target: format!("/{key}"),
         is_read_only: false,
@@ -305,7 +305,13 @@ async fn clear(engine: &crate::engine::Engine, ids: &[&ContainerId], volumes: Vo
         })
         .await;
     let removed = u32::try_from(ids.len()).unwrap();
-    assert_eq!(outcome, EngineOutcome::Cleared { removed });
+    assert_eq!(
+        outcome,
+        EngineOutcome::Cleared {
+            removed,
+            hooks: vec![]
+        }
+    );
 }
 
 /// A /24 that is most likely nobody's; by process and call, so that tests do not meet.

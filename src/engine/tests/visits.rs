@@ -256,7 +256,13 @@ async fn clearing_twice_is_clearing_once() {
             anonymous: crate::model::playbook::Anonymous::Refuse,
         };
         let outcome = engine.ask(request).await;
-        assert_eq!(outcome, EngineOutcome::Cleared { removed: 1 });
+        assert_eq!(
+            outcome,
+            EngineOutcome::Cleared {
+                removed: 1,
+                hooks: vec![]
+            }
+        );
     }
 }
 
@@ -292,7 +298,10 @@ async fn what_depends_on_others_is_stopped_before_them_and_strays_first() {
     };
     assert_eq!(
         engine.ask(request).await,
-        EngineOutcome::Cleared { removed: 4 }
+        EngineOutcome::Cleared {
+            removed: 4,
+            hooks: vec![]
+        }
     );
     let until = engine.info().await.unwrap().clock.unwrap();
     let filter = format!("label={label}");

@@ -103,17 +103,7 @@ impl Yard {
     }
 
     pub(super) fn network(&self, key: &str) -> Network {
-        Network {
-            name: format!("{}_{key}", self.name),
-            is_external: false,
-            driver: None,
-            driver_opts: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            is_internal: false,
-            is_attachable: false,
-            enable_ipv6: false,
-            ipam: vec![],
-        }
+        fixture::bare_network(&format!("{}_{key}", self.name))
     }
 
     pub(super) fn volume(&self, key: &str) -> Volume {
@@ -297,12 +287,12 @@ impl Engine {
 
     pub(super) async fn started(&self, containers: Vec<Made>) {
         let outcome = self.ask(EngineRequest::Start { containers }).await;
-        assert_eq!(outcome, EngineOutcome::Started);
+        assert_eq!(outcome, EngineOutcome::Started { hooks: vec![] });
     }
 
     pub(super) async fn not_started(&self, containers: Vec<Made>) -> String {
         match self.ask(EngineRequest::Start { containers }).await {
-            EngineOutcome::NotStarted { problem } => problem.what,
+            EngineOutcome::NotStarted { problem, .. } => problem.what,
             other => panic!("started: {other:?}"),
         }
     }
@@ -321,7 +311,8 @@ impl Engine {
             })
             .await;
         let removed = u32::try_from(leaving.len()).unwrap();
-        assert_eq!(cleared, EngineOutcome::Cleared { removed });
+        let hooks = vec![];
+        assert_eq!(cleared, EngineOutcome::Cleared { removed, hooks });
         self.started(made).await;
         self.inventory_now().await
     }
@@ -336,9 +327,7 @@ pub(super) fn leaving(inventory: &Inventory) -> Vec<&Container> {
 pub(super) fn attachment(network: &str) -> Attachment {
     Attachment {
         network: network.to_owned(),
-        aliases: vec![],
-        ipv4_address: None,
-        ipv6_address: None,
+        ..Attachment::default()
     }
 }
 
@@ -349,6 +338,7 @@ pub(super) fn healthcheck(test: &str) -> Healthcheck {
         interval: Some(std::time::Duration::from_millis(300)),
         timeout: Some(std::time::Duration::from_secs(10)),
         start_period: None,
+        start_interval: None,
         retries: Some(1),
     }
 }

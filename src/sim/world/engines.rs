@@ -92,17 +92,26 @@ impl World {
             } => {
                 self.clear(site, host, ids);
                 let removed = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-                EngineOutcome::Cleared { removed }
+                EngineOutcome::Cleared {
+                    removed,
+                    hooks: Vec::new(),
+                }
             }
             EngineRequest::Start { .. } if self.faults.unhealthy.contains(site) => {
                 let cure = "see its log: `cleanslate report`";
                 let problem = trouble("web exited with 1", cure);
-                EngineOutcome::NotStarted { problem }
+                EngineOutcome::NotStarted {
+                    problem,
+                    hooks: Vec::new(),
+                }
             }
             EngineRequest::Start { containers } if self.dies(host, containers) => {
                 let cure = "see its log: `cleanslate report`";
                 let problem = trouble("web of the new image exited with 1", cure);
-                EngineOutcome::NotStarted { problem }
+                EngineOutcome::NotStarted {
+                    problem,
+                    hooks: Vec::new(),
+                }
             }
             EngineRequest::Start { containers } => self.start_made(site, host, containers),
             EngineRequest::Watch { .. }
@@ -198,11 +207,24 @@ impl World {
                 let left = containers.clone();
                 let problem = silent;
                 let after = self.faults.late_clears.pop_front()?;
-                (after, EngineOutcome::Uncleared { left, problem })
+                (
+                    after,
+                    EngineOutcome::Uncleared {
+                        left,
+                        problem,
+                        hooks: Vec::new(),
+                    },
+                )
             }
             EngineRequest::Start { .. } => {
                 let after = self.faults.late_requests.pop_front()?;
-                (after, EngineOutcome::NotStarted { problem: silent })
+                (
+                    after,
+                    EngineOutcome::NotStarted {
+                        problem: silent,
+                        hooks: Vec::new(),
+                    },
+                )
             }
             EngineRequest::Prepare(_) | EngineRequest::Discard { .. } => {
                 let after = self.faults.late_requests.pop_front()?;
@@ -261,7 +283,7 @@ impl World {
             declared,
             made,
         );
-        if outcome == EngineOutcome::Started {
+        if let EngineOutcome::Started { .. } = outcome {
             let now = self.now;
             if is_change {
                 self.ghosts.has_changed(site, now);

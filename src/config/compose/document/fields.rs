@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::node::{Entry, Kind};
 use super::reader::{Reader, Value};
+use crate::config::compose::not_carried::NotCarried;
 
 /// The keys of one map. Every key that is read is taken; what is left in the end is an error, so
 /// no key can be forgotten silently.
@@ -10,9 +11,6 @@ pub(crate) struct Fields<'n> {
     entries: Vec<&'n Entry>,
     asked: Vec<&'static str>,
 }
-
-/// Keys that Compose has and cleanslate does not carry out, and what to write instead.
-pub(crate) type NotCarried = [(&'static str, &'static str)];
 
 impl<'n> Fields<'n> {
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Value<'n>> {
@@ -95,18 +93,21 @@ impl<'n> Fields<'n> {
     }
 
     /// Refuses what was not taken. `x-` keys are the file's own business.
-    pub(crate) fn finish(self, reader: &mut Reader<'_>, not_carried: &NotCarried) {
+    pub(crate) fn finish(self, reader: &mut Reader<'_>, not_carried: &[NotCarried]) {
         for entry in self.entries {
             let key = entry.key.as_str();
-            let known = not_carried.iter().find(|(name, _)| *name == key);
+            let known = not_carried.iter().find(|refused| refused.key == key);
             if key == "x-cleanslate" {
                 let message = "\"x-cleanslate\" means nothing here";
                 reader.error_with_hint(&entry.key_span, message, "it stands in a service");
             } else if key.starts_with("x-") {
                 continue;
-            } else if let Some((_, cure)) = known {
+            } else if let Some(NotCarried { reason, cure, .. }) = known {
                 let message = format!("{key:?} is a key of Compose that is not carried out here");
-                let hint = if cure.is_empty() { "remove it" } else { cure };
+                let hint = match *cure {
+                    "" => format!("remove it: {reason}"),
+                    cure => cure.to_owned(),
+                };
                 reader.error_with_hint(&entry.key_span, message, hint);
             } else {
                 let candidates = self.asked.iter().copied();

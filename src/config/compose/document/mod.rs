@@ -2,5 +2,6 @@
 pub(crate) mod assignments;
 pub(crate) mod fields;
 pub(crate) mod node;
+pub(crate) mod origins;
 pub(crate) mod reader;
 pub(crate) mod values;

@@ -7,17 +7,29 @@ use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Location, MessageFormatter, NonFiniteFloatPolicy, Spanned};
+use serde_saphyr::{Location, MessageFormatter, NonFiniteFloatPolicy, Spanned, Tagged};
 
 /// One value of the document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// Bytes of the file.
+    /// Bytes of all files together.
     pub(crate) span: Range<usize>,
     pub(crate) kind: Kind,
+    pub(crate) merging: Merging,
 }
 
-#[derive(Debug)]
+/// What an override file says of the value that it stands over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Merging {
+    #[default]
+    Usual,
+    /// `!reset`: it is as if it were not there.
+    Reset,
+    /// `!override`: this one replaces it whole.
+    Override,
+}
+
+#[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Null,
     Scalar(String),
@@ -26,7 +38,7 @@ pub(crate) enum Kind {
 }
 
 /// A key of a map and what it holds, in the order of the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) key_span: Range<usize>,
@@ -40,8 +52,9 @@ pub(crate) struct SyntaxError {
     pub(crate) message: String,
 }
 
-/// Parses one document. Keys given twice are all kept: the reader names them.
-pub(crate) fn parse(source: &str) -> Result<Node, SyntaxError> {
+/// Parses one document, whose first byte is the `start`th of all files together. Keys given twice
+/// are all kept: the reader names them.
+pub(crate) fn parse(source: &str, start: usize) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEPTH_MAX,
@@ -54,12 +67,12 @@ pub(crate) fn parse(source: &str) -> Result<Node, SyntaxError> {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: NODES_MAX },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        reject_unsupported_tags: true,
+        reject_unsupported_tags: false,
         emit_comments: false,
         with_snippet: false,
     };
     match serde_saphyr::from_str_with_options::<Tree>(source, options) {
-        Ok(tree) => Ok(tree.into_node(source)),
+        Ok(tree) => tree.into_node(&Placing { source, start }),
         Err(error) => Err(SyntaxError {
             span: error
                 .location()
@@ -71,11 +84,11 @@ pub(crate) fn parse(source: &str) -> Result<Node, SyntaxError> {
 
 /// Far above any Compose file, and small enough that a file made to expand without end (a "YAML
 /// bomb") is refused within a second.
-const NODES_MAX: usize = 250_000;
+pub(crate) const NODES_MAX: usize = 250_000;
 /// Compose nests eight deep at most; recursion over a tree this deep is safe on any stack.
 const DEPTH_MAX: usize = 48;
 
-struct Tree(Spanned<Value>);
+struct Tree(Spanned<Tagged<Value>>);
 
 /// A node as serde hands it over. Inferred types are dropped again for the text at their span;
 /// the text kept here stands in where there is none, as for `!!int "5"`.
@@ -87,29 +100,65 @@ enum Value {
     Map(Vec<(Spanned<String>, Tree)>),
 }
 
+/// Where a document's text stands.
+struct Placing<'s> {
+    source: &'s str,
+    start: usize,
+}
+
+impl Placing<'_> {
+    fn of(&self, span: &Range<usize>) -> Range<usize> {
+        self.start + span.start..self.start + span.end
+    }
+}
+
 impl Tree {
-    fn into_node(self, source: &str) -> Node {
-        let span = bytes_of(self.0.defined, source).unwrap_or_default();
-        let kind = match self.0.value {
+    fn into_node(self, placing: &Placing<'_>) -> Result<Node, SyntaxError> {
+        let span = bytes_of(self.0.defined, placing.source).unwrap_or_default();
+        let Tagged(value, tag) = self.0.value;
+        let merging = merging(tag.as_deref()).map_err(|message| SyntaxError {
+            span: Some(span.clone()),
+            message,
+        })?;
+        let kind = match value {
             Value::Null => Kind::Null,
             Value::Text(text) => Kind::Scalar(text),
-            Value::Inferred(inferred) => Kind::Scalar(as_written(source, &span, inferred)),
-            Value::List(items) => Kind::List(
-                items
-                    .into_iter()
-                    .map(|item| item.into_node(source))
-                    .collect(),
-            ),
+            Value::Inferred(inferred) => Kind::Scalar(as_written(placing.source, &span, inferred)),
+            Value::List(items) => {
+                let items = items.into_iter().map(|item| item.into_node(placing));
+                Kind::List(items.collect::<Result<_, _>>()?)
+            }
             Value::Map(entries) => {
-                let entry = |(key, value): (Spanned<String>, Tree)| Entry {
-                    key_span: bytes_of(key.defined, source).unwrap_or_default(),
-                    key: key.value,
-                    value: value.into_node(source),
+                let entry = |(key, value): (Spanned<String>, Tree)| {
+                    let key_span = bytes_of(key.defined, placing.source).unwrap_or_default();
+                    Ok(Entry {
+                        key_span: placing.of(&key_span),
+                        key: key.value,
+                        value: value.into_node(placing)?,
+                    })
                 };
-                Kind::Map(entries.into_iter().map(entry).collect())
+                Kind::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
             }
         };
-        Node { span, kind }
+        Ok(Node {
+            span: placing.of(&span),
+            kind,
+            merging,
+        })
+    }
+}
+
+/// What a tag says; YAML's own types say nothing new. Another one is refused: nobody knows what it
+/// asks for.
+fn merging(tag: Option<&str>) -> Result<Merging, String> {
+    match tag {
+        None | Some("!") => Ok(Merging::Usual),
+        Some("!reset") => Ok(Merging::Reset),
+        Some("!override") => Ok(Merging::Override),
+        Some(tag) if tag.starts_with("tag:yaml.org,2002:") || tag.starts_with("!!") => {
+            Ok(Merging::Usual)
+        }
+        Some(tag) => Err(format!("unsupported tag `{tag}`")),
     }
 }
 
@@ -227,7 +276,7 @@ mod tests {
     fn every_scalar_keeps_the_text_that_was_written() {
         let source = "a: no\nb: 0755\nc: 1.10\nd: \"0x1F\"\ne: ~\nf:\ng: 1_000\nh: .inf\ni: 22:22\n\
                       j: !!int \"5\"\nk: -07\nl: 'it''s'\nm: |\n  two\n  lines\nn: !!str 007\n";
-        insta::assert_snapshot!(shown(&parse(source).unwrap(), source), @r#"
+        insta::assert_snapshot!(shown(&parse(source, 0).unwrap(), source), @r#"
         .a "no" at Some("no")
         .b "0755" at Some("0755")
         .c "1.10" at Some("1.10")
@@ -248,7 +297,7 @@ mod tests {
     #[test]
     fn merges_and_aliases_point_at_their_definition() {
         let source = "base: &b { x: 1, y: é }\nuse:\n  <<: *b\n  x: 2\nagain: [*b]\n";
-        insta::assert_snapshot!(shown(&parse(source).unwrap(), source), @r#"
+        insta::assert_snapshot!(shown(&parse(source, 0).unwrap(), source), @r#"
         .base.x "1" at Some("1")
         .base.y "é" at Some("é")
         .use.x "2" at Some("2")
@@ -261,7 +310,7 @@ mod tests {
     #[test]
     fn a_key_given_twice_is_kept_twice() {
         let source = "\u{feff}a: 1\r\na: 2\r\n";
-        insta::assert_snapshot!(shown(&parse(source).unwrap(), source), @r#"
+        insta::assert_snapshot!(shown(&parse(source, 0).unwrap(), source), @r#"
         .a "1" at Some("1")
         .a "2" at Some("2")
         "#);
@@ -274,7 +323,7 @@ mod tests {
             "a: b: c",
             "a: 1\n---\nb: 2\n",
             "a: *nowhere",
-            "a: !reset x",
+            "a: !secret x",
             "a:\n\tb: 1",
             "a: &a [*a]",
             "? [x]\n: 1",
@@ -282,7 +331,7 @@ mod tests {
         let found: Vec<String> = sources
             .iter()
             .map(|source| {
-                let error = parse(source).unwrap_err();
+                let error = parse(source, 0).unwrap_err();
                 format!("{source:?}: {:?} {}", error.span, error.message)
             })
             .collect();
@@ -291,7 +340,7 @@ mod tests {
         "a: b: c": Some(4..7) mapping values are not allowed in this context
         "a: 1\n---\nb: 2\n": Some(9..9) only single YAML document expected but multiple found
         "a: *nowhere": Some(3..11) reference to unknown value
-        "a: !reset x": Some(10..11) unsupported tag `!reset`
+        "a: !secret x": Some(11..12) unsupported tag `!secret`
         "a:\n\tb: 1": Some(4..8) tabs disallowed within this context (block indentation)
         "a: &a [*a]": Some(7..9) Recursive reference not allowed here
         "? [x]\n: 1": Some(2..3) expected string scalar
@@ -306,9 +355,22 @@ mod tests {
             let items = vec![below; 9].join(", ");
             source.push_str(&format!("a{level}: &a{level} [{items}]\n"));
         }
-        assert!(parse(&source).unwrap_err().message.contains("too large"));
+        assert!(parse(&source, 0).unwrap_err().message.contains("too large"));
         let deep = format!("{}x{}", "[".repeat(5000), "]".repeat(5000));
-        assert!(parse(&deep).is_err());
+        assert!(parse(&deep, 0).is_err());
+    }
+
+    #[test]
+    fn what_a_tag_says_of_merging_is_kept_and_spans_count_from_the_start() {
+        let source = "a: !reset null\nb: !override [x]\nc: !!str 5\n";
+        let node = parse(source, 100).unwrap();
+        let Kind::Map(entries) = &node.kind else {
+            panic!("{node:?}");
+        };
+        let merging: Vec<Merging> = entries.iter().map(|entry| entry.value.merging).collect();
+        assert_eq!(merging, [Merging::Reset, Merging::Override, Merging::Usual]);
+        assert_eq!(entries[1].key_span, 115..116);
+        assert_eq!(entries[2].value.span.end, 100 + source.len() - 1);
     }
 
     fn shown(node: &Node, source: &str) -> String {

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use super::node::{Entry, Kind, Node};
+use super::node::{self, Entry, Kind, Node};
+use super::origins::Origins;
 use crate::config::compose::Variable;
 use crate::config::diagnostic::{Diagnostic, Severity};
 
@@ -14,10 +15,9 @@ pub(crate) struct Value<'n> {
     pub(crate) node: &'n Node,
 }
 
-/// One file being read.
+/// The files of one project being read.
 pub(crate) struct Reader<'a> {
-    path: &'a Path,
-    pub(super) source: &'a str,
+    origins: Origins,
     pub(super) variables: &'a BTreeMap<String, Variable>,
     found: Vec<Diagnostic>,
 }
@@ -29,26 +29,59 @@ const DIAGNOSTICS_MAX: usize = 100;
 const MESSAGE_MAX: usize = 300;
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(
-        path: &'a Path,
-        source: &'a str,
-        variables: &'a BTreeMap<String, Variable>,
-    ) -> Reader<'a> {
+    pub(crate) fn new(variables: &'a BTreeMap<String, Variable>) -> Reader<'a> {
         Reader {
-            path,
-            source,
+            origins: Origins::default(),
             variables,
             found: Vec::new(),
         }
     }
 
-    /// What is wrong, in the order of the file, each thing once: what an alias repeats stands in
-    /// one place.
+    /// The tree of a file. `folder`: where relative paths in it begin. `None`: it is no YAML; that
+    /// was reported.
+    pub(crate) fn parse(&mut self, path: &Path, folder: &Path, text: String) -> Option<Node> {
+        let start = self.origins.open(path, folder, text);
+        let whole = start..start;
+        let parsed = {
+            let text = self.origins.text(&whole);
+            node::parse(text, start)
+        };
+        match parsed {
+            Ok(node) => Some(node),
+            Err(error) => {
+                self.found.push(Diagnostic {
+                    span: error.span,
+                    ..whole_file(path, error.message, None)
+                });
+                None
+            }
+        }
+    }
+
+    /// Where relative paths that stand there begin.
+    pub(crate) fn folder_of(&self, span: &Range<usize>) -> &Path {
+        self.origins.folder(span)
+    }
+
+    /// `FILE:LINE`, for what is told of another place.
+    pub(crate) fn place_of(&self, span: &Range<usize>) -> String {
+        let path = self.origins.path(span);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        format!("{name}:{}", self.origins.line(span))
+    }
+
+    pub(super) fn written(&self, span: &Range<usize>) -> &str {
+        self.origins.written(span)
+    }
+
+    /// What is wrong, file by file and in the order of each, each thing once: what an alias repeats
+    /// stands in one place.
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let mut found = self.found;
+        let (mut found, origins) = (self.found, self.origins);
         found.sort_by_cached_key(|diagnostic| {
             let start = diagnostic.span.as_ref().map(|span| span.start);
-            (diagnostic.path != self.path, diagnostic.path.clone(), start)
+            let path = &diagnostic.path;
+            (origins.rank(path), path.clone(), start)
         });
         let mut seen = BTreeSet::new();
         let key = |diagnostic: &Diagnostic| {
@@ -65,7 +98,7 @@ impl<'a> Reader<'a> {
         found.truncate(DIAGNOSTICS_MAX);
         if more > 0 {
             found.push(whole_file(
-                self.path,
+                origins.main(),
                 format!("{more} more errors are not shown"),
                 None,
             ));
@@ -124,8 +157,8 @@ impl<'a> Reader<'a> {
         }
         self.found.push(Diagnostic {
             severity: Severity::Error,
-            path: self.path.to_owned(),
-            span: Some(span.clone()),
+            path: self.origins.path(span).to_owned(),
+            span: Some(self.origins.local(span)),
             message,
             label: None,
             hint,
@@ -159,7 +192,7 @@ impl Node {
         matches!(self.kind, Kind::Null)
     }
 
-    pub(super) fn describe(&self) -> &'static str {
+    pub(crate) fn describe(&self) -> &'static str {
         match self.kind {
             Kind::Null => "empty",
             Kind::Scalar(_) => "text",

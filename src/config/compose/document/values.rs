@@ -6,6 +6,7 @@ use super::node::{Kind, Node};
 use super::reader::{Reader, Value, nearest};
 use crate::config::compose::Variable;
 use crate::config::compose::text::interpolate::{Fault, Found, Reason, Text, interpolate};
+use crate::model::text::Secret;
 
 impl Reader<'_> {
     /// The items of a list; of nothing at all, none.
@@ -72,6 +73,17 @@ impl Reader<'_> {
         };
         let look_up = |name: &str| self.variables.get(name).map(Variable::found);
         interpolate(text, &look_up).ok().map(|text| text.value)
+    }
+
+    /// The value of the variable that `value` names, where a secret may stand.
+    pub(crate) fn variable(&mut self, value: Value<'_>) -> Option<Secret> {
+        let name = self.text(value)?;
+        if let Some(variable) = self.variables.get(&name) {
+            return Some(variable.value.clone());
+        }
+        let (message, hint) = describe_fault(Reason::Undefined { name }, self.variables);
+        self.error_with_hint(&value.node.span, message, hint);
+        None
     }
 
     pub(super) fn refuse_secret(&mut self, span: &Range<usize>, name: &str) {
@@ -145,7 +157,7 @@ impl Reader<'_> {
         let variables = self.variables;
         // Only where the value stands in the file as it is (no escapes, no folding) can a part of
         // it be pointed at.
-        let written = self.source.get(node.span.clone()).unwrap_or_default();
+        let written = self.written(&node.span);
         let span = match written.find(text) {
             Some(at) => node.span.start + at + fault.at.start..node.span.start + at + fault.at.end,
             None => node.span.clone(),

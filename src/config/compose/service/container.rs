@@ -1,10 +1,14 @@
 //! What the engine is told of a container's process: command, devices, limits, logging, hosts.
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use super::environment::EnvFiles;
+use crate::config::compose::document::fields::Fields;
 use crate::config::compose::document::node::Kind;
 use crate::config::compose::document::reader::{Reader, Value};
+use crate::config::compose::text::quantity;
 use crate::config::compose::text::words::{self, WordsError};
-use crate::model::service::{Device, Logging, PullPolicy, Restart, Ulimit};
+use crate::model::service::{Dns, Logging, PullPolicy, Restart, Ulimit};
 
 /// `command` or `entrypoint`: a list, or a string that is split into its words. Nothing at all
 /// leaves the image's, an empty list or string clears it.
@@ -50,15 +54,101 @@ pub(crate) fn read_restart(reader: &mut Reader<'_>, value: Value<'_>) -> Option<
     })
 }
 
-/// `pull_policy`.
+/// `pull_policy`. How old a tag may be that is not asked for again says nothing here: digests are
+/// pinned when a rotation is planned.
 pub(crate) fn read_pull_policy(reader: &mut Reader<'_>, value: Value<'_>) -> Option<PullPolicy> {
     let words = [
         ("always", PullPolicy::Always),
         ("never", PullPolicy::Never),
         ("missing", PullPolicy::Missing),
         ("if_not_present", PullPolicy::Missing),
+        ("daily", PullPolicy::Missing),
+        ("weekly", PullPolicy::Missing),
     ];
+    let every = reader.plain(value);
+    let every = every
+        .as_deref()
+        .and_then(|text| text.strip_prefix("every_"));
+    if every.is_some_and(|every| quantity::duration(every).is_some()) {
+        return Some(PullPolicy::Missing);
+    }
+    if reader.plain(value).as_deref() == Some("build") {
+        let hint = "build the image elsewhere and push it to a registry";
+        reader.error_with_hint(&value.node.span, "nothing is built here", hint);
+        return None;
+    }
     reader.word(value, &words)
+}
+
+/// `dns`, `dns_search` and `dns_opt`.
+pub(crate) fn read_dns(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Dns {
+    let mut several = |reader: &mut Reader<'_>, key| {
+        let items = fields
+            .take_given(key)
+            .map(|value| reader.one_or_more(value));
+        items.unwrap_or_default()
+    };
+    let servers = several(reader, "dns");
+    let search = several(reader, "dns_search");
+    let options = several(reader, "dns_opt");
+    let mut texts = |items: Vec<Value<'_>>| {
+        let texts = items.into_iter().filter_map(|item| reader.text(item));
+        texts.collect::<Vec<String>>()
+    };
+    Dns {
+        search: texts(search),
+        options: texts(options),
+        servers: servers
+            .into_iter()
+            .filter_map(|item| {
+                reader.parsed(item, "an IP address", |text| text.parse::<IpAddr>().ok())
+            })
+            .collect(),
+    }
+}
+
+/// `platform`: `OS/ARCHITECTURE[/VARIANT]`.
+pub(crate) fn read_platform(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<String> {
+    let expected = "a platform such as \"linux/amd64\"";
+    fields.parsed(reader, "platform", expected, |text| {
+        let is_part = |part: &str| {
+            let is_word =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+            !part.is_empty() && part.chars().all(is_word)
+        };
+        let parts: Vec<&str> = text.split('/').collect();
+        ((1..=3).contains(&parts.len()) && parts.into_iter().all(is_part)).then(|| text.to_owned())
+    })
+}
+
+/// `mac_address`, of a service or of its place on a network.
+pub(crate) fn read_mac_address(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<String> {
+    let expected = "an address such as \"02:42:ac:11:65:43\"";
+    fields.parsed(reader, "mac_address", expected, |text| {
+        let is_byte =
+            |part: &str| part.len() == 2 && part.chars().all(|digit| digit.is_ascii_hexdigit());
+        let parts: Vec<&str> = text.split([':', '-']).collect();
+        (parts.len() == 6 && parts.into_iter().all(is_byte)).then(|| text.to_owned())
+    })
+}
+
+/// `label_file`: files of `KEY=VALUE`; what `labels` says wins over them.
+pub(crate) fn read_label_files(
+    reader: &mut Reader<'_>,
+    fields: &mut Fields<'_>,
+    files: &mut EnvFiles<'_>,
+) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let named = fields.take_given("label_file");
+    for item in named
+        .map(|value| reader.one_or_more(value))
+        .unwrap_or_default()
+    {
+        for (key, value) in files.read_labels(reader, item) {
+            labels.insert(key, value);
+        }
+    }
+    labels
 }
 
 /// `ulimits`: a number for both, or `{ soft, hard }`.
@@ -153,77 +243,13 @@ fn extra_host(
     address: &str,
 ) -> Option<(String, String)> {
     let address = address.trim_start_matches('[').trim_end_matches(']');
-    let is_address = address == "host-gateway" || address.parse::<std::net::IpAddr>().is_ok();
+    let is_address = address == "host-gateway" || address.parse::<IpAddr>().is_ok();
     if host.is_empty() || host.contains([':', '=']) || !is_address {
         let message = format!("\"{host}={address}\" is no host and its address");
         reader.error(&item.node.span, message);
         return None;
     }
     Some((host.to_owned(), address.to_owned()))
-}
-
-/// `devices`: `HOST[:CONTAINER[:PERMISSIONS]]`, or a map.
-pub(crate) fn read_devices(reader: &mut Reader<'_>, value: Value<'_>) -> Vec<Device> {
-    let mut devices = Vec::new();
-    for item in reader.list(value) {
-        let parts = match item.node.kind {
-            Kind::Map(_) => read_device(reader, item),
-            Kind::Null | Kind::Scalar(_) | Kind::List(_) => {
-                reader.text(item).map(|text| split_device(&text))
-            }
-        };
-        let Some(device) = parts else { continue };
-        let is_good = device.host.starts_with('/')
-            && device.container.starts_with('/')
-            && !device.permissions.is_empty()
-            && device.permissions.chars().all(|c| "rwm".contains(c));
-        if is_good {
-            devices.push(device);
-        } else {
-            let message = format!("{:?} is no device", device.host);
-            let hint = "the form is HOST[:CONTAINER[:PERMISSIONS]], such as \"/dev/fuse\" or \
-                        \"/dev/sda:/dev/xvda:r\"";
-            reader.error_with_hint(&item.node.span, message, hint);
-        }
-    }
-    devices
-}
-
-fn split_device(text: &str) -> Device {
-    let (host, rest) = text.split_once(':').unwrap_or((text, ""));
-    let (container, permissions) = match rest.split_once(':') {
-        Some(both) => both,
-        // `/dev/fuse:r` gives permissions only.
-        None if !rest.is_empty() && !rest.starts_with('/') => (host, rest),
-        None => (rest, "rwm"),
-    };
-    let container = if container.is_empty() {
-        host
-    } else {
-        container
-    };
-    Device {
-        host: host.to_owned(),
-        container: container.to_owned(),
-        permissions: permissions.to_owned(),
-    }
-}
-
-fn read_device(reader: &mut Reader<'_>, item: Value<'_>) -> Option<Device> {
-    let mut fields = reader.fields(item);
-    let source = fields.take("source").and_then(|value| reader.text(value));
-    let target = fields.text(reader, "target");
-    let permissions = fields.text(reader, "permissions");
-    fields.finish(reader, &[]);
-    if source.is_none() {
-        reader.error(&item.node.span, "a device needs a \"source\"");
-    }
-    let host = source?;
-    Some(Device {
-        container: target.unwrap_or_else(|| host.clone()),
-        permissions: permissions.unwrap_or_else(|| "rwm".to_owned()),
-        host,
-    })
 }
 
 #[cfg(test)]
@@ -305,23 +331,23 @@ mod tests {
                  logging: { driver: json-file, option: {} }"
             ),
             @r#"
-        4:14 no shell reads this, '&' would be lost
-            = write `command: ["sh", "-c", "…"]`, or quote it
-        5:17 a quote is never closed
-        6:14 "restart" must be no, always, unless-stopped, on-failure or on-failure:TRIES, not "allways"
-        7:18 "pull_policy" must be always or never or missing or if_not_present, not "missin"
-            = did you mean "missing"?
-        8:16 a ulimit needs "soft" and "hard"
-        8:43 "core" must be a number, or -1 for no limit, not "x"
-        9:19 "a" is no host: the form is HOST=ADDRESS
-        9:22 "b=c" is no host and its address
-        10:15 "dev" is no device
-            = the form is HOST[:CONTAINER[:PERMISSIONS]], such as "/dev/fuse" or "/dev/sda:/dev/xvda:r"
-        10:20 "/dev/a" is no device
-            = the form is HOST[:CONTAINER[:PERMISSIONS]], such as "/dev/fuse" or "/dev/sda:/dev/xvda:r"
-        11:35 unknown key "option"
-            = did you mean "options"?
-        "#
+            4:14 no shell reads this, '&' would be lost
+                = write `command: ["sh", "-c", "…"]`, or quote it
+            5:17 a quote is never closed
+            6:14 "restart" must be no, always, unless-stopped, on-failure or on-failure:TRIES, not "allways"
+            7:18 "pull_policy" must be always or never or missing or if_not_present or daily or weekly, not "missin"
+                = did you mean "missing"?
+            8:16 a ulimit needs "soft" and "hard"
+            8:43 "core" must be a number, or -1 for no limit, not "x"
+            9:19 "a" is no host: the form is HOST=ADDRESS
+            9:22 "b=c" is no host and its address
+            10:15 "dev" is no device
+                = the form is HOST[:CONTAINER[:PERMISSIONS]], such as "/dev/fuse" or "/dev/sda:/dev/xvda:r"
+            10:20 "/dev/a" is no device
+                = the form is HOST[:CONTAINER[:PERMISSIONS]], such as "/dev/fuse" or "/dev/sda:/dev/xvda:r"
+            11:35 unknown key "option"
+                = did you mean "options"?
+            "#
         );
     }
 }

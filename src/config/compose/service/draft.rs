@@ -2,13 +2,16 @@
 use std::ops::Range;
 
 use super::container::{
-    read_command, read_extra_hosts, read_logging, read_pull_policy, read_restart, read_ulimits,
+    read_command, read_dns, read_extra_hosts, read_label_files, read_logging, read_mac_address,
+    read_platform, read_pull_policy, read_restart, read_ulimits,
 };
-use super::deploy::{Deploy, read_deploy};
-use super::environment::{EnvFiles, read_environment};
+use super::deploy::{REPLICAS, read_deploy};
+use super::environment::{EnvFiles, Named, read_environment};
 use super::healthcheck::read_healthcheck;
+use super::hooks::read_hooks;
+use super::limits::read_limits;
 use super::mounts::Mounts;
-use super::not_carried::NOT_CARRIED;
+use super::neighbours::{self, read_volumes_from};
 use super::ports::{read_expose, read_ports};
 use super::rights::read_rights;
 use crate::config::compose::document::fields::Fields;
@@ -16,6 +19,7 @@ use crate::config::compose::document::node::Entry;
 use crate::config::compose::document::reader::{Reader, Value};
 use crate::config::compose::files::{Contents, FileKind, read_grants};
 use crate::config::compose::networks::{read_attachments, read_network_mode};
+use crate::config::compose::not_carried;
 use crate::config::compose::order::{Link, read_links};
 use crate::config::compose::text::quantity;
 use crate::model::id::ServiceName;
@@ -58,27 +62,33 @@ pub(crate) fn read_service(
     let mut fields = reader.fields(entry.value());
     let image = fields.take("image");
     let has_build = fields.has("build");
+    // Whether it is read at all was asked before.
+    fields.take("profiles");
     let links = read_links(reader, &mut fields);
     let deploy = fields.read(reader, "deploy", read_deploy);
-    let Deploy { replicas, limits } = deploy.unwrap_or_default();
+    let deploy = deploy.unwrap_or_default();
+    let replicas = read_scale(reader, &mut fields, deploy.replicas);
     let keep = fields
         .take_given("x-cleanslate")
         .and_then(|value| read_own(reader, value));
     let ports = fields.read(reader, "ports", read_ports);
     let mut container = ContainerSpec {
-        limits,
+        limits: deploy.limits,
+        device_requests: deploy.devices,
+        restart: deploy.restart.unwrap_or_default(),
         ..ContainerSpec::default()
     };
-    read_identity(reader, &mut fields, &mut container, replicas);
+    read_limits(reader, &mut fields, &mut container.limits);
+    read_identity(reader, &mut fields, (&mut container, replicas), files);
     read_process(reader, &mut fields, &mut container);
-    read_lifecycle(reader, &mut fields, &mut container);
-    read_rights(reader, &mut fields, &mut container);
+    read_lifecycle(reader, &mut fields, &mut container, files.variables);
+    read_rights(reader, &mut fields, &mut container, files.sources);
     read_storage(reader, &mut fields, &mut container, (&entry.key, scope));
     read_surroundings(reader, &mut fields, &mut container, files);
     let ports = ports.unwrap_or_default();
     container.ports = ports.iter().map(|(port, _)| port.clone()).collect();
     read_networking(reader, &mut fields, &mut container, scope);
-    fields.finish(reader, NOT_CARRIED);
+    fields.finish(reader, not_carried::SERVICE);
     let (image, follows_channel) = match image {
         Some(value) => read_image(reader, value)?,
         None => {
@@ -127,11 +137,24 @@ fn read_own(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Keep> {
     keep
 }
 
+/// `scale`, or what `deploy` says: one where neither does.
+fn read_scale(reader: &mut Reader<'_>, fields: &mut Fields<'_>, deployed: Option<u32>) -> u32 {
+    let scale = fields.take_given("scale");
+    let own = scale.and_then(|value| reader.parsed(value, REPLICAS, |text| text.parse().ok()));
+    if let (Some(value), Some(own), Some(deployed)) = (scale, own, deployed)
+        && own != deployed
+    {
+        let message = "\"scale\" and `deploy.replicas` say different things";
+        reader.error_with_hint(&value.node.span, message, "leave one of them out");
+    }
+    own.or(deployed).unwrap_or(1)
+}
+
 fn read_identity(
     reader: &mut Reader<'_>,
     fields: &mut Fields<'_>,
-    container: &mut ContainerSpec,
-    replicas: u32,
+    (container, replicas): (&mut ContainerSpec, u32),
+    files: &mut EnvFiles<'_>,
 ) {
     if let Some(value) = fields.take_given("container_name") {
         let name = reader.parsed(value, "a name of a-z, A-Z, 0-9, _, . and -", container_name);
@@ -142,7 +165,12 @@ fn read_identity(
         container.container_name = name;
     }
     container.hostname = fields.text(reader, "hostname");
-    container.labels = fields.assignments(reader, "labels");
+    container.domainname = fields.text(reader, "domainname");
+    container.labels = read_label_files(reader, fields, files);
+    container
+        .labels
+        .extend(fields.assignments(reader, "labels"));
+    container.annotations = fields.assignments(reader, "annotations");
 }
 
 fn read_process(reader: &mut Reader<'_>, fields: &mut Fields<'_>, container: &mut ContainerSpec) {
@@ -159,14 +187,22 @@ fn read_process(reader: &mut Reader<'_>, fields: &mut Fields<'_>, container: &mu
         .read(reader, "ulimits", read_ulimits)
         .unwrap_or_default();
     container.shm_size = fields.parsed(reader, "shm_size", quantity::BYTES, quantity::bytes);
+    container.has_tty = fields.flag(reader, "tty").unwrap_or_default();
+    container.has_stdin = fields.flag(reader, "stdin_open").unwrap_or_default();
+    // What `docker compose up` shows on a terminal: nothing of the container.
+    fields.flag(reader, "attach");
 }
 
-fn read_lifecycle(reader: &mut Reader<'_>, fields: &mut Fields<'_>, container: &mut ContainerSpec) {
+fn read_lifecycle(
+    reader: &mut Reader<'_>,
+    fields: &mut Fields<'_>,
+    container: &mut ContainerSpec,
+    named: Named<'_>,
+) {
     container.healthcheck = fields.read(reader, "healthcheck", read_healthcheck);
-    container.restart = fields
-        .read(reader, "restart", read_restart)
-        .flatten()
-        .unwrap_or_default();
+    if let Some(restart) = fields.read(reader, "restart", read_restart).flatten() {
+        container.restart = restart;
+    }
     container.stop_signal = fields.text(reader, "stop_signal");
     container.stop_grace_period = fields.parsed(
         reader,
@@ -179,6 +215,15 @@ fn read_lifecycle(reader: &mut Reader<'_>, fields: &mut Fields<'_>, container: &
         .flatten()
         .unwrap_or_default();
     container.logging = fields.read(reader, "logging", read_logging);
+    container.runtime = fields.text(reader, "runtime");
+    container.platform = read_platform(reader, fields);
+    let mut hooks = |key| {
+        let read = fields.take_given(key);
+        read.map(|value| read_hooks(reader, value, named))
+            .unwrap_or_default()
+    };
+    container.post_start = hooks("post_start");
+    container.pre_stop = hooks("pre_stop");
 }
 
 fn read_storage(
@@ -215,6 +260,8 @@ fn read_storage(
     }
     container.mounts = mounts.mounts;
     container.tmpfs = mounts.tmpfs;
+    container.storage_opt = fields.assignments(reader, "storage_opt");
+    container.volumes_from = read_volumes_from(reader, fields);
 }
 
 fn read_surroundings(
@@ -229,6 +276,7 @@ fn read_surroundings(
     container.extra_hosts = fields
         .read(reader, "extra_hosts", read_extra_hosts)
         .unwrap_or_default();
+    container.dns = read_dns(reader, fields);
     container.expose = fields
         .read(reader, "expose", read_expose)
         .unwrap_or_default();
@@ -242,6 +290,10 @@ fn read_networking(
     scope: &Scope<'_>,
 ) {
     let networks = fields.take_given("networks");
+    let links_at = ["links", "external_links", "mac_address"].map(|key| fields.peek(key));
+    container.links = neighbours::read_links(reader, fields);
+    container.external_links = neighbours::read_external_links(reader, fields);
+    container.mac_address = read_mac_address(reader, fields);
     let Some(mode) = fields.take_given("network_mode") else {
         container.networks = read_attachments(reader, networks, &scope.networks);
         return;
@@ -250,6 +302,10 @@ fn read_networking(
     let span = &mode.node.span;
     if networks.is_some() {
         reader.error(span, "\"network_mode\" does not go with \"networks\"");
+    }
+    for value in links_at.into_iter().flatten() {
+        let message = format!("{:?} needs the networks of the project", value.name);
+        reader.error_with_hint(&value.node.span, message, "remove it, or \"network_mode\"");
     }
     let can_publish = match container.network_mode {
         NetworkMode::Project | NetworkMode::Bridge => true,
@@ -322,6 +378,10 @@ mod tests {
                         aliases: [],
                         ipv4_address: None,
                         ipv6_address: None,
+                        link_local_ips: [],
+                        mac_address: None,
+                        driver_opts: {},
+                        gw_priority: None,
                     },
                 ],
                 healthcheck: None,
@@ -335,11 +395,39 @@ mod tests {
                 hostname: Some(
                     "www",
                 ),
+                domainname: None,
                 extra_hosts: [],
+                dns: Dns {
+                    servers: [],
+                    search: [],
+                    options: [],
+                },
+                mac_address: None,
+                links: [],
+                external_links: [],
                 limits: Limits {
                     nano_cpus: None,
+                    cpu_shares: None,
+                    cpu_period: None,
+                    cpu_quota: None,
+                    cpu_rt_period: None,
+                    cpu_rt_runtime: None,
+                    cpuset: None,
                     memory: None,
+                    memory_reservation: None,
+                    memory_swap: None,
+                    memory_swappiness: None,
+                    oom_kill_disable: None,
+                    oom_score_adj: None,
                     pids: None,
+                    blkio: Blkio {
+                        weight: None,
+                        weight_device: [],
+                        read_bps: [],
+                        write_bps: [],
+                        read_iops: [],
+                        write_iops: [],
+                    },
                 },
                 cap_add: [
                     "NET_ADMIN",
@@ -354,14 +442,26 @@ mod tests {
                     "seccomp:unconfined",
                 ],
                 devices: [],
+                device_cgroup_rules: [],
+                device_requests: [],
+                group_add: [],
                 ulimits: {},
                 sysctls: {},
-                pid: Some(
-                    "host",
-                ),
+                namespaces: Namespaces {
+                    pid: Some(
+                        "host",
+                    ),
+                    ipc: None,
+                    uts: None,
+                    user: None,
+                    cgroup: None,
+                },
+                cgroup_parent: None,
                 init: Some(
                     true,
                 ),
+                has_tty: false,
+                has_stdin: false,
                 shm_size: Some(
                     67108864,
                 ),
@@ -382,6 +482,13 @@ mod tests {
                         },
                     },
                 ),
+                annotations: {},
+                runtime: None,
+                platform: None,
+                storage_opt: {},
+                volumes_from: [],
+                post_start: [],
+                pre_stop: [],
                 pull_policy: Missing,
             },
         }
@@ -463,25 +570,10 @@ mod tests {
                  tty: true\nenviroment: {}\nX-note: 1\n\"\": 1"
             ),
             @r#"
-        4:5 unknown key "restrat"
-            = did you mean "restart"?
-        5:5 "build" is a key of Compose that is not carried out here
-            = build the image elsewhere, push it to a registry and name it with `image`
-        6:5 "profiles" is a key of Compose that is not carried out here
-            = put such services into a file of their own, a [project.NAME] of site.toml
-        7:5 "extends" is a key of Compose that is not carried out here
-            = share keys with an anchor and a merge: `<<: *base`
-        8:5 "cpus" is a key of Compose that is not carried out here
-            = use `deploy.resources.limits.cpus`
-        9:5 "links" is a key of Compose that is not carried out here
-            = services of one network reach each other by name; use `depends_on` for the order
-        10:5 "tty" is a key of Compose that is not carried out here
-            = remove it
-        11:5 unknown key "enviroment"
-            = did you mean "environment"?
-        12:5 unknown key "X-note"
-        13:5 unknown key ""
-        "#
+            1:1 every service of the file is of a profile that is not asked for
+                = name one in the variable COMPOSE_PROFILES, in `vars` of site.toml
+            7:14 the service "base" is not in compose.yaml
+            "#
         );
     }
 
@@ -494,19 +586,18 @@ mod tests {
                  container_name: a b\npid: hots\nsecurity_opt: [\"seccomp:./profile.json\"]"
             ),
             @r#"
-        4:11 "user" must be text, this is a list
-        5:15 "hostname" must be text, this is a map
-        6:14 "cap_add" must be a list, this is text
-        7:16 "read_only" must be true or false, not "maybe"
-        9:18 "environment" must be a map, this is text
-        10:12 "ports" must be a list, this is a map
-        11:24 "stop_grace_period" must be a duration such as "1m30s", not "10"
-        12:15 "shm_size" must be a size such as "64m" or "1gb", not "64q"
-        13:21 "container_name" must be a name of a-z, A-Z, 0-9, _, . and -, not "a b"
-        14:10 "pid" must be host, service:NAME or container:NAME, not "hots"
-        15:19 a seccomp profile from a file is not carried out here
-            = there are unconfined and builtin
-        "#
+            4:11 "user" must be text, this is a list
+            5:15 "hostname" must be text, this is a map
+            6:14 "cap_add" must be a list, this is text
+            7:16 "read_only" must be true or false, not "maybe"
+            9:18 "environment" must be a map, this is text
+            10:12 "ports" must be a list, this is a map
+            11:24 "stop_grace_period" must be a duration such as "1m30s", not "10"
+            12:15 "shm_size" must be a size such as "64m" or "1gb", not "64q"
+            13:21 "container_name" must be a name of a-z, A-Z, 0-9, _, . and -, not "a b"
+            14:10 "pid" must be host, service:NAME or container:NAME, not "hots"
+            15:20 cannot read "DIR/profile.json": there is no such file
+            "#
         );
     }
 

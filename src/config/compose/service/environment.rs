@@ -16,8 +16,6 @@ type Environment = BTreeMap<String, Option<Secret>>;
 
 /// What reading an env file needs.
 pub(crate) struct EnvFiles<'e> {
-    /// The Compose file's folder.
-    pub(crate) folder: &'e Path,
     pub(crate) sources: &'e mut Sources,
     pub(crate) variables: &'e BTreeMap<String, Variable>,
 }
@@ -36,10 +34,23 @@ pub(crate) fn read_environment(
     {
         files.read(reader, item, &mut merged);
     }
-    for assignment in environment
-        .map(|value| reader.assignments(value))
-        .unwrap_or_default()
-    {
+    if let Some(value) = environment {
+        merged.extend(read_assignments(reader, value, files.variables));
+    }
+    merged
+}
+
+/// The variables that a key without a value may mean.
+pub(crate) type Named<'v> = &'v BTreeMap<String, Variable>;
+
+/// `environment`, of a service or of a hook.
+pub(crate) fn read_assignments(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    named: Named<'_>,
+) -> Environment {
+    let mut environment = Environment::new();
+    for assignment in reader.assignments(value) {
         if assignment.key.is_empty() || assignment.key.contains(['=', '\0']) {
             reader.error(
                 assignment.span,
@@ -50,20 +61,20 @@ pub(crate) fn read_environment(
         let value = match assignment.value {
             Some(text) => Some(Secret::from(text.value)),
             // Compose asks the caller's environment here; a night must not depend on its caller.
-            None => files
-                .variables
+            None => named
                 .get(&assignment.key)
                 .map(|variable| variable.value.clone()),
         };
-        merged.insert(assignment.key, value);
+        environment.insert(assignment.key, value);
     }
-    merged
+    environment
 }
 
 impl EnvFiles<'_> {
     /// One item: a path, or `{ path, required }`.
     fn read(&mut self, reader: &mut Reader<'_>, item: Value<'_>, into: &mut Environment) {
         let mut is_required = true;
+        let mut is_raw = false;
         let path = match item.node.kind {
             Kind::Map(_) => {
                 let mut fields = reader.fields(item);
@@ -71,7 +82,11 @@ impl EnvFiles<'_> {
                 if let Some(flag) = fields.take_given("required") {
                     is_required = reader.flag(flag).unwrap_or(true);
                 }
-                fields.finish(reader, &[("format", "")]);
+                is_raw = fields
+                    .take_given("format")
+                    .and_then(|value| reader.word(value, &[("raw", ())]))
+                    .is_some();
+                fields.finish(reader, &[]);
                 if path.is_none() {
                     reader.error(&item.node.span, "an env_file needs a \"path\"");
                 }
@@ -80,19 +95,65 @@ impl EnvFiles<'_> {
             Kind::Null | Kind::Scalar(_) | Kind::List(_) => Some(item),
         };
         let Some(value) = path else { return };
-        let Some(path) = file_path(reader, value, self.folder) else {
+        let Some(path) = file_path(reader, value) else {
             return;
         };
         match self.sources.read_text(&path) {
-            Ok(source) => self.add(reader, &path, &source, into),
+            Ok(source) => {
+                let look_up = |name: &str| self.variables.get(name).map(Variable::found);
+                let parsed = match is_raw {
+                    true => dotenv::parse_raw(&source),
+                    false => dotenv::parse(&source, &look_up),
+                };
+                self.add(reader, &path, parsed, into);
+            }
             Err(SourceError::NotFound) if !is_required => {}
-            Err(error) => cannot_read(reader, value, &path, &error),
+            Err(error) => cannot_read(reader, &value.node.span, &path, &error),
         }
     }
 
-    fn add(&self, reader: &mut Reader<'_>, path: &Path, source: &str, into: &mut Environment) {
-        let look_up = |name: &str| self.variables.get(name).map(Variable::found);
-        match dotenv::parse(source, &look_up) {
+    /// A file of labels; everybody can read them, so no secret may flow into one.
+    pub(crate) fn read_labels(
+        &mut self,
+        reader: &mut Reader<'_>,
+        value: Value<'_>,
+    ) -> BTreeMap<String, String> {
+        let Some(path) = file_path(reader, value) else {
+            return BTreeMap::new();
+        };
+        let source = match self.sources.read_text(&path) {
+            Ok(source) => source,
+            Err(error) => {
+                cannot_read(reader, &value.node.span, &path, &error);
+                return BTreeMap::new();
+            }
+        };
+        let open = |name: &str| {
+            let variable = self.variables.get(name)?;
+            (!variable.is_secret).then(|| variable.found())
+        };
+        match dotenv::parse(&source, &open) {
+            Ok(lines) => {
+                let label = |line: dotenv::Line| (line.name, line.value.unwrap_or_default());
+                lines.into_iter().map(label).collect()
+            }
+            Err(errors) => {
+                for error in errors {
+                    reader.push(self.diagnostic(&path, error));
+                }
+                BTreeMap::new()
+            }
+        }
+    }
+
+    fn add(
+        &self,
+        reader: &mut Reader<'_>,
+        path: &Path,
+        parsed: Result<Vec<dotenv::Line>, Vec<DotenvError>>,
+        into: &mut Environment,
+    ) {
+        match parsed {
             Ok(lines) => {
                 for line in lines {
                     match (line.value, self.variables.get(&line.name)) {
@@ -225,8 +286,6 @@ services:
         insta::assert_snapshot!(fixture.errors(source), @r#"
         5:25 cannot read "DIR/missing.env": there is no such file
         5:46 cannot read "DIR/a.env": there is no such file
-        5:53 "format" is a key of Compose that is not carried out here
-            = remove it
         5:68 an env_file needs a "path"
         6:23 "A" must be text, this is a list
         6:28 this is no name of an environment variable

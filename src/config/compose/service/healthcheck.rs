@@ -18,15 +18,13 @@ pub(crate) fn read_healthcheck(reader: &mut Reader<'_>, value: Value<'_>) -> Hea
         interval: duration("interval"),
         timeout: duration("timeout"),
         start_period: duration("start_period"),
+        start_interval: duration("start_interval"),
         retries: None,
     };
     healthcheck.retries = fields
         .take_given("retries")
         .and_then(|value| reader.parsed(value, "a number of tries", |text| text.parse().ok()));
-    fields.finish(
-        reader,
-        &[("start_interval", "`interval` holds from the start")],
-    );
+    fields.finish(reader, &[]);
     let is_disabled = disable
         .and_then(|value| reader.flag(value))
         .unwrap_or_default();
@@ -93,6 +91,7 @@ mod tests {
                 start_period: Some(
                     500ms,
                 ),
+                start_interval: None,
                 retries: Some(
                     3,
                 ),
@@ -127,11 +126,7 @@ mod tests {
         4:64 unknown key "intervall"
             = did you mean "interval"?
         "#);
-        insta::assert_snapshot!(errors("healthcheck: { test: x, disable: true, start_interval: 1s }"), @r#"
-        4:26 "test" does not go with `disable: true`
-        4:44 "start_interval" is a key of Compose that is not carried out here
-            = `interval` holds from the start
-        "#);
+        insta::assert_snapshot!(errors("healthcheck: { test: x, disable: true, start_interval: 1s }"), @r#"4:26 "test" does not go with `disable: true`"#);
         insta::assert_snapshot!(errors("healthcheck: [x]"), @r#"4:18 "healthcheck" must be a map, this is a list"#);
     }
 }

@@ -1,6 +1,6 @@
 //! The `bind`, `volume` and `tmpfs` of a mount's long form.
-use crate::config::compose::document::fields::NotCarried;
 use crate::config::compose::document::reader::{Reader, Value};
+use crate::config::compose::not_carried;
 use crate::config::compose::text::quantity;
 use crate::model::service::MountSource;
 
@@ -23,8 +23,6 @@ pub(crate) const LONG_KINDS: [(&str, LongKind); 3] = [
     ("tmpfs", LongKind::Tmpfs),
 ];
 
-pub(crate) const LONG_NOT_CARRIED: &NotCarried = &[("consistency", ""), ("image", "")];
-
 impl LongKind {
     pub(crate) fn cure(self) -> &'static str {
         match self {
@@ -42,6 +40,7 @@ pub(crate) fn read_bind(
 ) -> MountSource {
     let mut propagation = None;
     let mut create_host_path = true;
+    let mut selinux = None;
     if let Some(block) = block {
         let mut fields = reader.fields(block);
         let words = PROPAGATIONS.map(|name| (name, name));
@@ -52,12 +51,17 @@ pub(crate) fn read_bind(
         if let Some(flag) = fields.take_given("create_host_path") {
             create_host_path = reader.flag(flag).unwrap_or_default();
         }
-        fields.finish(reader, &[("recursive", ""), ("selinux", "")]);
+        selinux = fields
+            .take_given("selinux")
+            .and_then(|value| reader.word(value, &[("z", "z"), ("Z", "Z")]))
+            .map(str::to_owned);
+        fields.finish(reader, not_carried::BIND);
     }
     MountSource::Bind {
         path,
         propagation,
         create_host_path,
+        selinux,
     }
 }
 
@@ -67,23 +71,24 @@ pub(crate) fn read_volume(
     key: Option<String>,
 ) -> Option<MountSource> {
     let mut nocopy = false;
+    let mut subpath = None;
     if let Some(block) = block {
         let mut fields = reader.fields(block);
         if let Some(flag) = fields.take_given("nocopy") {
             nocopy = reader.flag(flag).unwrap_or_default();
         }
-        fields.finish(
-            reader,
-            &[
-                ("subpath", ""),
-                ("labels", "label the volume where it is declared"),
-            ],
-        );
+        subpath = fields.text(reader, "subpath");
+        fields.finish(reader, not_carried::VOLUME_MOUNT);
     }
     match (key, block) {
-        (Some(key), _) => Some(MountSource::Volume { key, nocopy }),
-        (None, Some(block)) if nocopy => {
-            reader.error(&block.node.span, "\"nocopy\" needs a named volume");
+        (Some(key), _) => Some(MountSource::Volume {
+            key,
+            nocopy,
+            subpath,
+        }),
+        (None, Some(block)) if nocopy || subpath.is_some() => {
+            let message = "\"nocopy\" and \"subpath\" need a named volume";
+            reader.error(&block.node.span, message);
             None
         }
         (None, _) => Some(MountSource::Anonymous),

@@ -2,13 +2,16 @@
 use std::collections::BTreeSet;
 
 use super::mount_blocks::{
-    LONG_KINDS, LONG_NOT_CARRIED, LongKind, PROPAGATIONS, read_bind, read_tmpfs_options,
-    read_volume,
+    LONG_KINDS, LongKind, PROPAGATIONS, read_bind, read_tmpfs_options, read_volume,
 };
 use super::paths::{absolute, clean, is_path};
 use crate::config::compose::document::node::Kind;
 use crate::config::compose::document::reader::{Reader, Value};
+use crate::config::compose::not_carried;
 use crate::model::service::{Mount, MountSource, Tmpfs};
+
+/// How soon Docker Desktop shows the host's changes.
+const CONSISTENCIES: [&str; 4] = ["cached", "delegated", "consistent", "default"];
 
 /// What appears in the containers of one service; no two things at one place.
 pub(crate) struct Mounts<'s> {
@@ -114,6 +117,7 @@ impl<'s> Mounts<'s> {
                     path,
                     propagation: options.propagation,
                     create_host_path: true,
+                    selinux: options.selinux,
                 }
             }
             Some(key) => {
@@ -121,6 +125,7 @@ impl<'s> Mounts<'s> {
                 MountSource::Volume {
                     key: key.to_owned(),
                     nocopy: options.nocopy,
+                    subpath: None,
                 }
             }
         };
@@ -155,7 +160,11 @@ impl<'s> Mounts<'s> {
         let bind = fields.take_given("bind");
         let volume = fields.take_given("volume");
         let tmpfs = fields.take_given("tmpfs");
-        fields.finish(reader, LONG_NOT_CARRIED);
+        // Docker Desktop's: no engine on Linux has any use for it.
+        if let Some(value) = fields.take_given("consistency") {
+            reader.word(value, &CONSISTENCIES.map(|word| (word, ())));
+        }
+        fields.finish(reader, not_carried::MOUNT);
         let span = &item.node.span;
         let (Some(kind), Some(target)) = (kind, target) else {
             return reader.error(span, "a mount needs a \"type\" and a \"target\"");
@@ -215,6 +224,7 @@ struct ShortOptions {
     is_read_only: bool,
     nocopy: bool,
     propagation: Option<String>,
+    selinux: Option<String>,
 }
 
 impl ShortOptions {
@@ -223,21 +233,19 @@ impl ShortOptions {
             is_read_only: false,
             nocopy: false,
             propagation: None,
+            selinux: None,
         };
         for option in text.split(',').filter(|option| !option.is_empty()) {
             match option {
                 "ro" => read.is_read_only = true,
                 "rw" => read.is_read_only = false,
                 "nocopy" => read.nocopy = true,
+                "z" | "Z" => read.selinux = Some(option.to_owned()),
+                _ if CONSISTENCIES.contains(&option) => (),
                 _ if PROPAGATIONS.contains(&option) => read.propagation = Some(option.to_owned()),
                 _ => {
                     let message = format!("the mount option {option:?} is not carried out here");
-                    let hint = match option {
-                        "cached" | "delegated" | "consistent" => {
-                            "remove it: Linux has no use for it"
-                        }
-                        _ => "there are ro, rw, nocopy and the propagations",
-                    };
+                    let hint = "there are ro, rw, nocopy, z, Z and the propagations";
                     reader.error_with_hint(&item.node.span, message, hint);
                     return None;
                 }
@@ -266,6 +274,7 @@ mod tests {
                     source: Volume {
                         key: "data",
                         nocopy: false,
+                        subpath: None,
                     },
                     target: "/var/lib/x",
                     is_read_only: false,
@@ -274,6 +283,7 @@ mod tests {
                     source: Volume {
                         key: "data",
                         nocopy: true,
+                        subpath: None,
                     },
                     target: "/b",
                     is_read_only: true,
@@ -290,6 +300,7 @@ mod tests {
                             "rshared",
                         ),
                         create_host_path: true,
+                        selinux: None,
                     },
                     target: "/e",
                     is_read_only: false,
@@ -299,6 +310,7 @@ mod tests {
                         path: "/srv/fra",
                         propagation: None,
                         create_host_path: true,
+                        selinux: None,
                     },
                     target: "/s",
                     is_read_only: true,
@@ -337,6 +349,7 @@ mod tests {
             path: "/s".to_owned(),
             propagation: None,
             create_host_path: false,
+            selinux: None,
         };
         assert_eq!(container.mounts[0].source, source);
     }
@@ -381,33 +394,27 @@ mod tests {
                  - { type: tmpfs, target: /o, tmpfs: { mode: 1777 } }\ntmpfs: [/h, run]"
             ),
             @r#"
-        5:9 the volume "dta" is not declared
-            = did you mean "data"?
-        6:9 the volume "other" is not declared
-            = declare it under the top-level `volumes`: `other: {}`
-        6:9 something else is mounted at "/a" already
-        7:9 "b" is no absolute path in the container
-        8:9 the mount option "z" is not carried out here
-            = there are ro, rw, nocopy and the propagations
-        9:9 "/d:/e:/f:ro" is no mount: too many ":"
-            = the form is [SOURCE:]TARGET[:OPTIONS]
-        10:9 the mount option "cached" is not carried out here
-            = remove it: Linux has no use for it
-        11:9 nothing can be mounted over the container's root
-        13:9 something else is mounted at "/h" already
-        14:9 a bind mount needs a "source"
-        15:9 a mount needs a "type" and a "target"
-        15:17 "type" must be volume or bind or tmpfs, not "volum"
-            = did you mean "volume"?
-        16:55 "volume" does not go with this "type"
-            = it goes with `type: volume`
-        17:51 "consistency" is a key of Compose that is not carried out here
-            = remove it
-        18:45 "nocopy" needs a named volume
-        19:51 "mode" must be an octal file mode such as 0440, not "1777"
-        20:13 something else is mounted at "/h" already
-        20:17 "run" is no absolute path in the container
-        "#
+            5:9 the volume "dta" is not declared
+                = did you mean "data"?
+            6:9 the volume "other" is not declared
+                = declare it under the top-level `volumes`: `other: {}`
+            6:9 something else is mounted at "/a" already
+            7:9 "b" is no absolute path in the container
+            9:9 "/d:/e:/f:ro" is no mount: too many ":"
+                = the form is [SOURCE:]TARGET[:OPTIONS]
+            11:9 nothing can be mounted over the container's root
+            13:9 something else is mounted at "/h" already
+            14:9 a bind mount needs a "source"
+            15:9 a mount needs a "type" and a "target"
+            15:17 "type" must be volume or bind or tmpfs, not "volum"
+                = did you mean "volume"?
+            16:55 "volume" does not go with this "type"
+                = it goes with `type: volume`
+            18:45 "nocopy" and "subpath" need a named volume
+            19:51 "mode" must be an octal file mode such as 0440, not "1777"
+            20:13 something else is mounted at "/h" already
+            20:17 "run" is no absolute path in the container
+            "#
         );
     }
 }

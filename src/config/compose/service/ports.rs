@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use super::draft::Draft;
-use crate::config::compose::document::node::Kind;
+use crate::config::compose::document::node::{Kind, Node};
 use crate::config::compose::document::reader::{Reader, Value};
 use crate::model::id::ServiceName;
 use crate::model::service::{Port, Protocol, PublishedPort, Service};
@@ -213,6 +213,35 @@ fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port > 0 && is_digits)
 }
 
+/// What makes a published port the same as another one, in either form; `None`: it cannot be read.
+pub(crate) fn identity(reader: &Reader<'_>, item: &Node) -> Option<String> {
+    let value = Value {
+        name: "ports",
+        node: item,
+    };
+    if let Some(text) = reader.plain(value) {
+        return Some(format!("{:?}", parse_short(&text).ok()?));
+    }
+    let Kind::Map(entries) = &item.kind else {
+        return None;
+    };
+    let text = |key: &str| {
+        let entry = entries.iter().find(|entry| entry.key == key)?;
+        reader.plain(entry.value())
+    };
+    let host = text("host_ip")
+        .map(|ip| format!("{ip}:"))
+        .unwrap_or_default();
+    let published = text("published").unwrap_or_default();
+    let protocol = text("protocol").unwrap_or_else(|| "tcp".to_owned());
+    let target = text("target")?;
+    let short = match (host.as_str(), published.as_str()) {
+        ("", "") => format!("{target}/{protocol}"),
+        _ => format!("{host}{published}:{target}/{protocol}"),
+    };
+    Some(format!("{:?}", parse_short(&short).ok()?))
+}
+
 fn read_long(reader: &mut Reader<'_>, item: Value<'_>) -> Option<Port> {
     const PORT: &str = "a port from 1 to 65535";
     let mut fields = reader.fields(item);
@@ -238,7 +267,10 @@ fn read_long(reader: &mut Reader<'_>, item: Value<'_>) -> Option<Port> {
     if let Some(mode) = fields.take_given("mode") {
         reader.word(mode, &[("ingress", ()), ("host", ())]);
     }
-    fields.finish(reader, &[("name", ""), ("app_protocol", "")]);
+    // For people, and for Swarm's proxies: they change nothing about a port.
+    fields.text(reader, "name");
+    fields.text(reader, "app_protocol");
+    fields.finish(reader, &[]);
     let Some(target) = target else {
         reader.error(&item.node.span, "a published port needs a \"target\"");
         return None;
@@ -338,27 +370,28 @@ mod tests {
                  - { target: 80, mode: hots }\nexpose: [80-, x]"
             ),
             @r#"
-        5:9 "8080:http" is no published port: the container's port is no port from 1 to 65535
-            = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
-        6:9 "99999:80" is no published port: the host's port is no port from 1 to 65535
-            = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
-        7:9 "0" is no published port: the container's port is no port from 1 to 65535
-            = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
-        8:9 "::1:80:80" is no published port: an IPv6 address stands in brackets, such as [::1]
-            = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
-        9:9 "8000-8001:80-82" is no published port: the ranges differ in length
-            = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
-        10:9 "80/icmp" is no published port: the protocol is not tcp, udp or sctp
-            = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
-        11:9 "1.2.3.4:80" is no published port: a host address needs a port or a ":" after it
-            = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
-        12:9 a published port needs a "target"
-        13:23 unknown key "nmae"
-        14:29 "mode" must be ingress or host, not "hots"
-            = did you mean "host"?
-        15:14 "expose" must be a port such as "3000" or "8000-8005/udp", not "80-"
-        15:19 "expose" must be a port such as "3000" or "8000-8005/udp", not "x"
-        "#
+            5:9 "8080:http" is no published port: the container's port is no port from 1 to 65535
+                = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
+            6:9 "99999:80" is no published port: the host's port is no port from 1 to 65535
+                = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
+            7:9 "0" is no published port: the container's port is no port from 1 to 65535
+                = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
+            8:9 "::1:80:80" is no published port: an IPv6 address stands in brackets, such as [::1]
+                = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
+            9:9 "8000-8001:80-82" is no published port: the ranges differ in length
+                = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
+            10:9 "80/icmp" is no published port: the protocol is not tcp, udp or sctp
+                = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
+            11:9 "1.2.3.4:80" is no published port: a host address needs a port or a ":" after it
+                = the form is [IP:][HOST:]CONTAINER[/PROTOCOL], such as "8080:80"
+            12:9 a published port needs a "target"
+            13:23 unknown key "nmae"
+                = did you mean "name"?
+            14:29 "mode" must be ingress or host, not "hots"
+                = did you mean "host"?
+            15:14 "expose" must be a port such as "3000" or "8000-8005/udp", not "80-"
+            15:19 "expose" must be a port such as "3000" or "8000-8005/udp", not "x"
+            "#
         );
     }
 

@@ -51,6 +51,42 @@ pub(crate) fn parse<'v>(
     }
 }
 
+/// The same where nothing in a value means anything: no quotes, no variables, no comments behind it
+/// (`format: raw`, as `docker run --env-file` reads).
+pub(crate) fn parse_raw(source: &str) -> Result<Vec<Line>, Vec<DotenvError>> {
+    let mut lines = Vec::new();
+    let mut errors = Vec::new();
+    let mut start = 0;
+    for whole in source.split_inclusive('\n') {
+        let line = whole.trim_end_matches(['\n', '\r']);
+        let text = line.trim_start_matches('\u{feff}').trim_start();
+        if !text.is_empty() && !text.starts_with('#') {
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (text.trim_end(), None),
+            };
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                let at = start + (line.len() - text.len());
+                errors.push(DotenvError {
+                    span: at..at + name.len(),
+                    reason: DotenvReason::NoName,
+                });
+            } else {
+                lines.push(Line {
+                    name: name.to_owned(),
+                    value,
+                });
+            }
+        }
+        start += whole.len();
+    }
+    if errors.is_empty() {
+        Ok(lines)
+    } else {
+        Err(errors)
+    }
+}
+
 struct Run<'r, 'v> {
     look_up: &'r dyn Fn(&str) -> Option<Found<'v>>,
     above: BTreeMap<String, String>,

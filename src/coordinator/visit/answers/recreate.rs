@@ -12,12 +12,13 @@ use super::super::progress::Story;
 impl Story<'_> {
     pub(super) fn on_clear(&self, host: &HostName, outcome: &EngineOutcome) -> Vec<Event> {
         let (site, host) = (self.site(), host.clone());
-        if let EngineOutcome::Cleared { removed } = outcome {
+        if let EngineOutcome::Cleared { removed, hooks } = outcome {
             let removed = *removed;
             return vec![Event::HostCleared {
                 site,
                 host,
                 removed,
+                hooks: hooks.clone(),
             }];
         }
         let Some(problem) = outcome.problem() else {
@@ -27,6 +28,7 @@ impl Story<'_> {
             site,
             host,
             problem: problem.clone(),
+            hooks: outcome.hooks().to_vec(),
         };
         std::iter::once(uncleared)
             .chain(self.failed(problem))
@@ -35,8 +37,9 @@ impl Story<'_> {
 
     pub(super) fn on_start(&self, host: &HostName, outcome: &EngineOutcome) -> Vec<Event> {
         let (site, host) = (self.site(), host.clone());
-        if let EngineOutcome::Started = outcome {
-            return vec![Event::HostStarted { site, host }];
+        if let EngineOutcome::Started { hooks } = outcome {
+            let hooks = hooks.clone();
+            return vec![Event::HostStarted { site, host, hooks }];
         }
         let Some(problem) = outcome.problem() else {
             return Vec::new();
@@ -45,6 +48,7 @@ impl Story<'_> {
             site,
             host,
             problem: problem.clone(),
+            hooks: outcome.hooks().to_vec(),
         };
         std::iter::once(not_started)
             .chain(self.failed(problem))

@@ -1,7 +1,15 @@
 //! What a host runs: Compose projects, resolved for that host. Every variable is filled in, every
 //! file read, every name that Compose would derive is derived.
+mod limits;
+mod neighbours;
+mod process;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+pub use limits::{Blkio, BlkioRate, BlkioWeight, Device, DeviceRequest, Limits, Ulimit};
+pub use neighbours::{Attachment, Dns, ExternalLink, Link, NetworkMode, SharedVolumes};
+pub use process::{LifecycleHook, Namespaces};
 
 use super::id::{ProjectName, ServiceName};
 use super::image::ImageRef;
@@ -90,7 +98,13 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     pub working_dir: Option<String>,
     pub hostname: Option<String>,
+    pub domainname: Option<String>,
     pub extra_hosts: Vec<(String, String)>,
+    pub dns: Dns,
+    /// Of its first network.
+    pub mac_address: Option<String>,
+    pub links: Vec<Link>,
+    pub external_links: Vec<ExternalLink>,
     pub limits: Limits,
     pub cap_add: Vec<String>,
     pub cap_drop: Vec<String>,
@@ -98,16 +112,35 @@ pub struct ContainerSpec {
     pub is_read_only: bool,
     pub security_opt: Vec<String>,
     pub devices: Vec<Device>,
+    pub device_cgroup_rules: Vec<String>,
+    /// `gpus`, and the devices that `deploy` reserves.
+    pub device_requests: Vec<DeviceRequest>,
+    /// Names or numbers of groups.
+    pub group_add: Vec<String>,
     pub ulimits: BTreeMap<String, Ulimit>,
     pub sysctls: BTreeMap<String, String>,
-    pub pid: Option<String>,
+    pub namespaces: Namespaces,
+    pub cgroup_parent: Option<String>,
     pub init: Option<bool>,
+    pub has_tty: bool,
+    pub has_stdin: bool,
     /// Bytes.
     pub shm_size: Option<u64>,
     pub stop_signal: Option<String>,
     /// Between the stop signal and SIGKILL; Compose's default is 10 s.
     pub stop_grace_period: Option<Duration>,
     pub logging: Option<Logging>,
+    pub annotations: BTreeMap<String, String>,
+    /// The engine's runtime: `runc`, `runsc`, `nvidia`, …
+    pub runtime: Option<String>,
+    /// `OS/ARCHITECTURE[/VARIANT]`.
+    pub platform: Option<String>,
+    pub storage_opt: BTreeMap<String, String>,
+    pub volumes_from: Vec<SharedVolumes>,
+    /// Run in the container once it was started, in this order; one that fails fails its start.
+    pub post_start: Vec<LifecycleHook>,
+    /// Run in the container before it is stopped, in this order.
+    pub pre_stop: Vec<LifecycleHook>,
     pub pull_policy: PullPolicy,
 }
 
@@ -150,9 +183,16 @@ pub enum MountSource {
         path: String,
         propagation: Option<String>,
         create_host_path: bool,
+        /// `z` or `Z`: SELinux relabels it.
+        selinux: Option<String>,
     },
     /// A volume of the project, by its key.
-    Volume { key: String, nocopy: bool },
+    Volume {
+        key: String,
+        nocopy: bool,
+        /// A folder of the volume, instead of its root.
+        subpath: Option<String>,
+    },
     /// A volume without a name.
     Anonymous,
 }
@@ -186,30 +226,6 @@ impl std::fmt::Debug for FileMount {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum NetworkMode {
-    /// The project's networks.
-    #[default]
-    Project,
-    Host,
-    None,
-    Bridge,
-    /// The network namespace of a container of that service.
-    Service(ServiceName),
-    /// The network namespace of a container of another project.
-    Container(String),
-}
-
-/// A service's place on a network of the project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// The network's key.
-    pub network: String,
-    pub aliases: Vec<String>,
-    pub ipv4_address: Option<std::net::Ipv4Addr>,
-    pub ipv6_address: Option<std::net::Ipv6Addr>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Healthcheck {
     /// As the engine takes it: `["NONE"]`, `["CMD", …]`, `["CMD-SHELL", …]`; empty: the image's.
@@ -217,6 +233,8 @@ pub struct Healthcheck {
     pub interval: Option<Duration>,
     pub timeout: Option<Duration>,
     pub start_period: Option<Duration>,
+    /// Between checks until the first that passes.
+    pub start_interval: Option<Duration>,
     pub retries: Option<u32>,
 }
 
@@ -228,30 +246,6 @@ pub enum Restart {
     UnlessStopped,
     /// With the most attempts; 0: no bound.
     OnFailure(u32),
-}
-
-/// `deploy.resources.limits`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Billionths of a processor.
-    pub nano_cpus: Option<u64>,
-    /// Bytes.
-    pub memory: Option<u64>,
-    pub pids: Option<u64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    pub host: String,
-    pub container: String,
-    /// Of `rwm`.
-    pub permissions: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ulimit {
-    pub soft: i64,
-    pub hard: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,7 +280,12 @@ pub struct Network {
     pub is_internal: bool,
     pub is_attachable: bool,
     pub enable_ipv6: bool,
+    /// `None`: as the engine does.
+    pub enable_ipv4: Option<bool>,
     pub ipam: Vec<IpamConfig>,
+    /// Who hands its addresses out; `None`: the engine's own.
+    pub ipam_driver: Option<String>,
+    pub ipam_options: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -294,6 +293,8 @@ pub struct IpamConfig {
     pub subnet: Option<String>,
     pub gateway: Option<String>,
     pub ip_range: Option<String>,
+    /// Addresses of the driver's own, by what they are for.
+    pub aux_addresses: BTreeMap<String, String>,
 }
 
 /// A named volume of a project.

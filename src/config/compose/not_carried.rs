@@ -1,0 +1,147 @@
+//! What the Compose specification knows and cleanslate refuses, with the reason, and what to write
+//! instead. `docs/compose.md` lists it from here.
+
+/// A key that is refused by its name.
+pub(crate) struct NotCarried {
+    pub(crate) key: &'static str,
+    /// Completes "it is refused, because …".
+    pub(crate) reason: &'static str,
+    /// What to write instead; empty: nothing, it is to be removed.
+    pub(crate) cure: &'static str,
+}
+
+const fn no(key: &'static str, reason: &'static str, cure: &'static str) -> NotCarried {
+    NotCarried { key, reason, cure }
+}
+
+/// Every place of a file at which a key is refused.
+pub(crate) const ALL: &[(&str, &[NotCarried])] = &[
+    ("the file", FILE),
+    ("an item of `include`", INCLUDE),
+    ("a service", SERVICE),
+    ("`deploy`", DEPLOY),
+    ("`deploy.restart_policy`", RESTART_POLICY),
+    ("`deploy.resources.limits`", LIMITS),
+    ("`deploy.resources.reservations`", RESERVATIONS),
+    ("an item of `volumes`, long form", MOUNT),
+    ("its `bind`", BIND),
+    ("its `volume`", VOLUME_MOUNT),
+    ("`networks` of a service", ATTACHMENT),
+    ("a network", NETWORK),
+    ("a config or a secret", CONTENT),
+];
+
+const WINDOWS: &str = "it is of Windows";
+const SWARM: &str = "it is of Swarm, and an engine alone has no use for it";
+const PLAYBOOK: &str = "the playbook says how a rotation goes";
+const NEWER: &str = "engines before Docker 28 have no use for it";
+
+pub(crate) const FILE: &[NotCarried] = &[no(
+    "models",
+    "Docker's model runner is no part of an engine",
+    "",
+)];
+
+pub(crate) const INCLUDE: &[NotCarried] = &[no(
+    "env_file",
+    "all files of a fleet have the same variables",
+    "define them in `vars` of site.toml, or in a site's env_file",
+)];
+
+pub(crate) const SERVICE: &[NotCarried] = &[
+    no(
+        "build",
+        "what a night starts was tested before, and comes from a registry",
+        "build the image elsewhere, push it to a registry and name it with `image`",
+    ),
+    no("cpu_count", WINDOWS, "use `cpus`"),
+    no("cpu_percent", WINDOWS, "use `cpus`"),
+    no("credential_spec", WINDOWS, ""),
+    no(
+        "develop",
+        "it is of `docker compose watch`",
+        "put it into an override file of the developers'",
+    ),
+    no("isolation", WINDOWS, ""),
+    no(
+        "models",
+        "Docker's model runner is no part of an engine",
+        "",
+    ),
+    no(
+        "pre_start",
+        "the specification has no such key",
+        "make it a service that others wait for: `service_completed_successfully`",
+    ),
+    no("provider", "it runs a program of the caller's machine", ""),
+    no(
+        "pull_refresh_after",
+        "digests are pinned when a rotation is planned",
+        "",
+    ),
+    no(
+        "use_api_socket",
+        "it hands out the caller's credentials",
+        "mount /var/run/docker.sock",
+    ),
+];
+
+pub(crate) const DEPLOY: &[NotCarried] = &[
+    no("endpoint_mode", SWARM, ""),
+    no(
+        "labels",
+        SWARM,
+        "`labels` of the service label its containers",
+    ),
+    no(
+        "placement",
+        SWARM,
+        "`projects` of a host in site.toml says what it runs",
+    ),
+    no("rollback_config", SWARM, PLAYBOOK),
+    no("update_config", SWARM, PLAYBOOK),
+];
+
+pub(crate) const RESTART_POLICY: &[NotCarried] = &[
+    no("delay", SWARM, "an engine waits longer with every restart"),
+    no("window", SWARM, ""),
+];
+
+pub(crate) const LIMITS: &[NotCarried] = &[no("devices", SWARM, "")];
+
+pub(crate) const RESERVATIONS: &[NotCarried] = &[
+    no(
+        "cpus",
+        "an engine reserves no processors",
+        "use `cpu_shares`",
+    ),
+    no("generic_resources", SWARM, ""),
+    no("pids", "an engine reserves no processes", ""),
+];
+
+pub(crate) const MOUNT: &[NotCarried] = &[no("image", NEWER, "")];
+
+pub(crate) const BIND: &[NotCarried] = &[no(
+    "recursive",
+    "engines before Docker 25 have no use for it",
+    "",
+)];
+
+pub(crate) const VOLUME_MOUNT: &[NotCarried] = &[no(
+    "labels",
+    "volumes without a name carry none here",
+    "label the volume where it is declared",
+)];
+
+pub(crate) const ATTACHMENT: &[NotCarried] = &[no("interface_name", NEWER, "")];
+
+pub(crate) const NETWORK: &[NotCarried] = &[];
+
+pub(crate) const CONTENT: &[NotCarried] = &[
+    no("driver", SWARM, "name a file: `file: ./NAME`"),
+    no("driver_opts", SWARM, ""),
+    no("external", SWARM, "name a file: `file: ./NAME`"),
+    no("labels", SWARM, ""),
+    no("name", SWARM, ""),
+    no("template_driver", SWARM, ""),
+];
