@@ -5,10 +5,10 @@ THREADS ?= 5
 ALONE = nights:: killed::
 # What waits for limits to pass, what is rare, and what proves the lab itself: minutes, so they have a
 # target of their own.
-FAULTS = store_lost:: moving:: data:: shapes:: first_night:: new_fleet:: remembered:: dry_run:: stopping:: monitoring:: names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies brands:: lab_itself:: rolls_back:: releases::a_promotion releases::somebody_else release_terms:: releases::a_pinned kept::
+FAULTS = store_lost:: moving:: data:: shapes:: first_night:: new_fleet:: remembered:: dry_run:: stopping:: monitoring:: names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies brands:: lab_itself:: rolls_back:: releases::a_promotion releases::somebody_else release_terms:: releases::a_pinned kept:: compose::the_corpus
 CARGO ?= cargo
 
-.PHONY: setup build check test features demo bench sim faults soak clean
+.PHONY: setup build check test features demo bench compose sim faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -35,6 +35,9 @@ features:         ## what is built in only where it is asked for: lints and its 
 faults: setup     ## servers, hosts, registries and coordinators that fail for real, and the lab they fail in
 	$(CARGO) build --locked --bins --example lab
 	$(CARGO) test --locked --test it --no-fail-fast -- --test-threads $(THREADS) $(FAULTS)
+
+compose: setup    ## the corpus of Compose files, made by cleanslate and by docker-compose, and what differs
+	$(CARGO) test --locked --test it -- --nocapture compose::
 
 sim:              ## a million nights full of faults, every crash, every meeting of two coordinators, and what each guard is for
 	CLEANSLATE_NIGHTS=1000000 $(CARGO) test --profile sim --locked --lib -- --nocapture --test-threads 1 sim::

@@ -321,6 +321,8 @@ impl Order<'_> {
                 links.extend(aliases.map(|alias| format!("{name}:{alias}")));
             }
         }
+        links.sort();
+        links.dedup();
         let external = &self.service.container.external_links;
         links.extend(
             external

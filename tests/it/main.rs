@@ -54,3 +54,4 @@ mod store_lost;
 mod two_coordinators;
 mod while_it_runs;
 mod wrong_files;
+mod wrong_inputs;

@@ -29,7 +29,7 @@ pub(crate) fn read_network(
     if let Some(ipam) = fields.take_given("ipam") {
         read_ipam(reader, ipam, &mut network);
     }
-    fields.finish(reader, not_carried::NETWORK);
+    fields.finish(reader, &[]);
     let EngineName { name, is_external } = name?;
     Some(Network {
         name,

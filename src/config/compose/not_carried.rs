@@ -15,6 +15,7 @@ const fn no(key: &'static str, reason: &'static str, cure: &'static str) -> NotC
 }
 
 /// Every place of a file at which a key is refused.
+#[cfg(test)]
 pub(crate) const ALL: &[(&str, &[NotCarried])] = &[
     ("the file", FILE),
     ("an item of `include`", INCLUDE),
@@ -27,7 +28,6 @@ pub(crate) const ALL: &[(&str, &[NotCarried])] = &[
     ("its `bind`", BIND),
     ("its `volume`", VOLUME_MOUNT),
     ("`networks` of a service", ATTACHMENT),
-    ("a network", NETWORK),
     ("a config or a secret", CONTENT),
 ];
 
@@ -135,8 +135,6 @@ pub(crate) const VOLUME_MOUNT: &[NotCarried] = &[no(
 
 pub(crate) const ATTACHMENT: &[NotCarried] = &[no("interface_name", NEWER, "")];
 
-pub(crate) const NETWORK: &[NotCarried] = &[];
-
 pub(crate) const CONTENT: &[NotCarried] = &[
     no("driver", SWARM, "name a file: `file: ./NAME`"),
     no("driver_opts", SWARM, ""),
@@ -145,3 +143,50 @@ pub(crate) const CONTENT: &[NotCarried] = &[
     no("name", SWARM, ""),
     no("template_driver", SWARM, ""),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::compose::fixture::errors;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compose.md");
+    const BEGIN: &str = "<!-- refused: written by the test `the_page_lists_what_is_refused` -->\n";
+    const END: &str = "<!-- end of refused -->";
+
+    /// Written anew where `CLEANSLATE_BLESS` is set.
+    #[test]
+    fn the_page_lists_what_is_refused() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (before, rest) = page.split_once(BEGIN).expect(BEGIN);
+        let (found, after) = rest.split_once(END).expect(END);
+        let listed = listed();
+        if std::env::var_os("CLEANSLATE_BLESS").is_some() {
+            let page = format!("{before}{BEGIN}{listed}{END}{after}");
+            std::fs::write(PAGE, page).unwrap();
+        } else {
+            assert_eq!(found, listed, "run this test with CLEANSLATE_BLESS=1");
+        }
+    }
+
+    fn listed() -> String {
+        let mut lines = vec![
+            "| key | of | because | instead |".to_owned(),
+            "|---|---|---|---|".to_owned(),
+        ];
+        for (place, keys) in ALL {
+            for NotCarried { key, reason, cure } in *keys {
+                lines.push(format!("| `{key}` | {place} | {reason} | {cure} |"));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
+    #[test]
+    fn every_key_of_a_service_that_is_listed_is_refused_by_its_name() {
+        for NotCarried { key, .. } in SERVICE {
+            let refused = format!("\"{key}\" is a key of Compose that is not carried out here");
+            let errors = errors(&format!("{key}: x"));
+            assert!(errors.contains(&refused), "{errors}");
+        }
+    }
+}

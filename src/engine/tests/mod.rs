@@ -8,6 +8,7 @@ mod age;
 mod conflicts;
 mod faults;
 pub(super) mod fixture;
+mod hooks;
 mod images;
 mod spec;
 mod starts;

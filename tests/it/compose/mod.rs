@@ -43,7 +43,13 @@ fn hold_against_each_other() {
     let mut faults = Vec::new();
     for file in &files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let found = of_file(&stage, file);
+        let found = match of_file(&stage, file) {
+            Ok(found) => found,
+            Err(why) => {
+                faults.push(format!("{name}: {why}"));
+                continue;
+            }
+        };
         let (known, unknown): (Vec<_>, Vec<_>) = found
             .iter()
             .partition(|difference| reason(difference).is_some());
@@ -55,7 +61,10 @@ fn hold_against_each_other() {
         for difference in known {
             *seen.entry(reason(difference).unwrap()).or_default() += 1;
         }
-        faults.extend(unknown.iter().map(|fault| format!("{name}: {fault}")));
+        for fault in unknown {
+            println!("    {fault}");
+            faults.push(format!("{name}: {fault}"));
+        }
     }
     println!("\nKnown differences, and how often they were seen:");
     for (reason, times) in &seen {
@@ -76,13 +85,14 @@ fn corpus() -> Vec<PathBuf> {
     files
 }
 
-fn of_file(stage: &Stage, file: &Path) -> Vec<Difference> {
+/// `Err`: one of the two does not make it.
+fn of_file(stage: &Stage, file: &Path) -> Result<Vec<Difference>, String> {
     let over = file.with_extension("override.yaml");
     let mut files = vec![file.to_owned()];
     files.extend(over.exists().then_some(over));
-    let theirs = stage.by_docker_compose(&files);
-    let ours = stage.by_cleanslate(&files);
-    differences(&theirs, &ours)
+    let theirs = stage.by_docker_compose(&files)?;
+    let ours = stage.by_cleanslate(&files)?;
+    Ok(differences(&theirs, &ours))
 }
 
 fn reason(difference: &Difference) -> Option<&'static str> {

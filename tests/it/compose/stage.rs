@@ -31,7 +31,7 @@ const SHARED: &str = "cscorpus-shared";
 pub(super) struct Stage {
     /// Of the project.
     name: String,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     registry: Child,
     image: String,
     pins: Pins,
@@ -53,46 +53,67 @@ impl Stage {
         let reference: ImageRef = image.parse().unwrap();
         Stage {
             name,
-            folder,
+            _folder: folder,
             registry,
             image,
             pins: Pins::from([(reference, digest)]),
         }
     }
 
-    pub(super) fn by_docker_compose(&self, files: &[PathBuf]) -> Account {
+    pub(super) fn by_docker_compose(&self, files: &[PathBuf]) -> Result<Account, String> {
         self.sweep();
         self.share();
-        let mut args: Vec<String> = vec!["-p".to_owned(), self.name.clone()];
-        for file in files {
-            args.extend(["-f".to_owned(), file.to_string_lossy().into_owned()]);
+        let texts = files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap());
+        if !texts
+            .into_iter()
+            .any(|text| text.contains("condition: service_"))
+        {
+            self.docker_compose_makes(files, &[])?;
+            return Ok(self.account());
         }
-        args.extend(["up", "--no-start"].map(str::to_owned));
-        let output = Command::new("docker-compose")
-            .args(args)
+        // It waits for conditions even where nothing is started, but not for what it was not asked for.
+        for service in self.project(files)?.services {
+            self.docker_compose_makes(files, &["--no-deps", service.name.as_str()])?;
+        }
+        Ok(self.account())
+    }
+
+    fn docker_compose_makes(&self, files: &[PathBuf], of: &[&str]) -> Result<(), String> {
+        let mut command = Command::new("docker-compose");
+        command.args(["-p", &self.name]);
+        for file in files {
+            command.arg("-f").arg(file);
+        }
+        let output = command
+            .args(["up", "--no-start"])
+            .args(of)
             .env("IMAGE", &self.image)
             .env("SITE", "fra")
             .env("COMPOSE_PROFILES", "corpus")
             .output()
             .expect("apt install docker-compose");
+        if output.status.success() {
+            return Ok(());
+        }
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{files:?}: {error}");
-        self.account()
+        Err(format!("docker-compose fails: {error}"))
     }
 
-    pub(super) fn by_cleanslate(&self, files: &[PathBuf]) -> Account {
+    pub(super) fn by_cleanslate(&self, files: &[PathBuf]) -> Result<Account, String> {
         self.sweep();
         self.share();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let project = self.project(files);
-        runtime.block_on(self.prepare(project));
-        self.account()
+        let project = self.project(files)?;
+        runtime.block_on(self.prepare(project))?;
+        Ok(self.account())
     }
 
-    fn project(&self, files: &[PathBuf]) -> Project {
+    fn project(&self, files: &[PathBuf]) -> Result<Project, String> {
         let plain = |value: &str| Variable {
             value: Secret::from(value),
             is_secret: false,
@@ -114,10 +135,10 @@ impl Stage {
             keep: Keep::No,
         };
         let (project, diagnostics) = read(&request, &mut Sources::disk());
-        project.unwrap_or_else(|| panic!("{files:?}: {diagnostics:?}"))
+        project.ok_or_else(|| format!("cleanslate refuses it: {diagnostics:?}"))
     }
 
-    async fn prepare(&self, project: Project) {
+    async fn prepare(&self, project: Project) -> Result<(), String> {
         let engine = Engine::new(Arc::new(HostContext {
             fleet: self.name.parse().unwrap(),
             site: "fra".parse().unwrap(),
@@ -142,16 +163,12 @@ impl Stage {
         };
         let request = EngineRequest::Prepare(Box::new(preparation));
         let outcome = engine.carry_out(&request, |_| ()).await;
-        assert!(
-            matches!(
-                outcome,
-                EngineOutcome::Prepared {
-                    is_proof: false,
-                    ..
-                }
-            ),
-            "{outcome:?}"
-        );
+        match outcome {
+            EngineOutcome::Prepared {
+                is_proof: false, ..
+            } => Ok(()),
+            other => Err(format!("cleanslate does not make it: {other:?}")),
+        }
     }
 
     /// What the engine says of everything of the project.
@@ -239,23 +256,19 @@ impl Drop for Stage {
         try_run("docker", &["network", "rm", SHARED]);
         try_run("docker", &["volume", "rm", SHARED]);
         try_run("docker", &["image", "rm", "-f", &self.image]);
-        let _ = self.registry.kill();
-        let _ = self.registry.wait();
-        let _ = &self.folder;
+        self.registry.kill().unwrap();
+        self.registry.wait().unwrap();
     }
 }
 
 fn name_of(kind: &str, value: &Value) -> String {
     let label = |key: &str| {
-        let labels = value.pointer("/Config/Labels").unwrap_or(&value["Labels"]);
-        labels[format!("com.docker.compose.{key}")]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        let label = &value["Config"]["Labels"][format!("com.docker.compose.{key}")];
+        label.as_str().unwrap_or_default().to_owned()
     };
     match kind {
         "container" => format!("{} {}", label("service"), label("container-number")),
-        other => label(other),
+        _ => value["Name"].as_str().unwrap_or_default().to_owned(),
     }
 }
 
@@ -305,10 +318,11 @@ fn run(program: &str, args: &[&str]) -> String {
 
 /// Of a program that may fail, as cleaning up may.
 fn try_run(program: &str, args: &[&str]) {
-    let _ = Command::new(program)
+    let output = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
         .output();
+    drop(output);
 }
 
 fn import(name: &str) {

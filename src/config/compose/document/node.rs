@@ -83,8 +83,8 @@ pub(crate) fn parse(source: &str, start: usize) -> Result<Node, SyntaxError> {
 }
 
 /// Far above any Compose file, and small enough that a file made to expand without end (a "YAML
-/// bomb") is refused within a second.
-pub(crate) const NODES_MAX: usize = 250_000;
+/// bomb") is refused at once.
+pub(crate) const NODES_MAX: usize = 50_000;
 /// Compose nests eight deep at most; recursion over a tree this deep is safe on any stack.
 const DEPTH_MAX: usize = 48;
 
@@ -195,10 +195,10 @@ fn bytes_of_line(location: Location, source: &str) -> Option<Range<usize>> {
 
 fn message_of(error: &serde_saphyr::Error) -> String {
     let error = error.without_snippet();
-    if matches!(error, serde_saphyr::Error::Budget { .. }) {
+    let text = serde_saphyr::UserMessageFormatter.format_message(error);
+    if matches!(error, serde_saphyr::Error::Budget { .. }) || text.contains("limits breached") {
         return "the file, or what its aliases expand to, is too large for a Compose file".into();
     }
-    let text = serde_saphyr::UserMessageFormatter.format_message(error);
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
