@@ -8,7 +8,7 @@ ALONE = nights:: killed::
 FAULTS = store_lost:: moving:: data:: shapes:: first_night:: new_fleet:: remembered:: dry_run:: stopping:: monitoring:: names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies brands:: lab_itself:: rolls_back:: releases::a_promotion releases::somebody_else release_terms:: releases::a_pinned kept:: compose::the_corpus
 CARGO ?= cargo
 
-.PHONY: setup build check test features demo bench compose sim faults soak clean
+.PHONY: setup build check test features demo bench compose wrong sim faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -38,6 +38,9 @@ faults: setup     ## servers, hosts, registries and coordinators that fail for r
 
 compose: setup    ## the corpus of Compose files, made by cleanslate and by docker-compose, and what differs
 	$(CARGO) test --locked --test it -- --nocapture compose::
+
+wrong: setup      ## the corpus of wrong inputs, answered by a release build, and how long each answer took
+	$(CARGO) test --release --locked --test it -- --nocapture wrong_inputs::
 
 sim:              ## a million nights full of faults, every crash, every meeting of two coordinators, and what each guard is for
 	CLEANSLATE_NIGHTS=1000000 $(CARGO) test --profile sim --locked --lib -- --nocapture --test-threads 1 sim::

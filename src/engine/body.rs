@@ -1,5 +1,5 @@
 //! The create request: a service's spec in the words of the Docker API, as Docker Compose says it.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -129,7 +129,8 @@ fn addresses(attachment: &Attachment) -> Option<EndpointIpamConfig> {
     (given != EndpointIpamConfig::default()).then_some(given)
 }
 
-fn text_map(map: &BTreeMap<String, String>) -> Option<HashMap<String, String>> {
+/// As whichever map the wire has; nothing where there is nothing to say.
+fn text_map<M: FromIterator<(String, String)>>(map: &BTreeMap<String, String>) -> Option<M> {
     (!map.is_empty()).then(|| map.clone().into_iter().collect())
 }
 

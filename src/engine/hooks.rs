@@ -1,6 +1,6 @@
 //! `post_start` and `pre_stop`: commands run in a container, one after another, until one fails.
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bollard::exec::StartExecResults;
@@ -30,25 +30,8 @@ pub(super) struct Hooked<'a> {
     pub(super) service: &'a ServiceName,
 }
 
-/// What became of the hooks of one request, in the order in which they ended.
-#[derive(Default)]
-pub(super) struct HookRuns(Mutex<Vec<HookRun>>);
-
-impl HookRuns {
-    pub(super) fn into_vec(self) -> Vec<HookRun> {
-        self.0
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn push(&self, run: HookRun) {
-        let mut runs = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        runs.push(run);
-    }
-}
+/// Where it is told what became of each hook of one request.
+pub(super) type HookRuns = Sender<HookRun>;
 
 /// How one hook ended.
 struct Ended {
@@ -71,13 +54,16 @@ impl Errand<'_> {
                 // What ended by itself needs not be told that it will be stopped.
                 Err(fault) if phase == HookPhase::PreStop && has_ended(&fault) => return Ok(()),
                 Err(fault) => {
-                    runs.push(run_of(container, (phase, hook), None, String::new()));
+                    tell(runs, run_of(container, (phase, hook), None, String::new()));
                     let doing = describe(container, phase);
                     return Err(self.client.problem(&format!("run {doing}"), &fault));
                 }
             };
             let Ended { exit_code, output } = ended;
-            runs.push(run_of(container, (phase, hook), exit_code, output.clone()));
+            tell(
+                runs,
+                run_of(container, (phase, hook), exit_code, output.clone()),
+            );
             if exit_code != Some(0) {
                 return Err(self.hook_failed(container, (phase, hook), exit_code, &output));
             }
@@ -167,6 +153,11 @@ async fn within_hook(hook: impl Future<Output = Result<Ended, Fault>>) -> Result
 /// The container is gone, or no longer runs.
 fn has_ended(fault: &Fault) -> bool {
     fault.is_gone() || fault.is_conflict()
+}
+
+/// Whoever asked may have gone.
+fn tell(runs: &HookRuns, run: HookRun) {
+    drop(runs.send(run));
 }
 
 fn describe(container: Hooked<'_>, phase: HookPhase) -> String {

@@ -1,5 +1,7 @@
 //! `Start`: containers take their names and start in `depends_on` order; each is
 //! waited for until it is healthy, has completed, or has failed.
+use std::sync::mpsc;
+
 use bollard::models::HealthConfig;
 use bollard::query_parameters::{RenameContainerOptionsBuilder, StartContainerOptions};
 use futures_util::StreamExt;
@@ -25,9 +27,9 @@ const QUOTED_BYTES: usize = 4096;
 
 impl Errand<'_> {
     pub(super) async fn start(&self, containers: &[Made]) -> EngineOutcome {
-        let runs = HookRuns::default();
+        let (runs, told) = mpsc::channel();
         let launched = self.launch_all(containers, &runs).await;
-        let hooks = runs.into_vec();
+        let hooks = told.try_iter().collect();
         match launched {
             Ok(()) => EngineOutcome::Started { hooks },
             Err(problem) => EngineOutcome::NotStarted { problem, hooks },

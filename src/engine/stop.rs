@@ -1,6 +1,7 @@
 //! `Clear`: containers are stopped gracefully, in reverse `depends_on` order, and removed by id.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
@@ -17,7 +18,7 @@ use super::survey::Listed;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::model::id::{ContainerId, ProjectName};
 use crate::model::inventory::ContainerState;
-use crate::model::lifecycle::HookPhase;
+use crate::model::lifecycle::{HookPhase, HookRun};
 use crate::model::playbook::{Anonymous, Volumes};
 
 /// Beyond the grace: the engine kills, and reaps.
@@ -69,14 +70,14 @@ impl Errand<'_> {
             stages.entry(one.stage).or_default().push(one);
         }
         let stages: Vec<Vec<&Doomed<'_>>> = stages.into_values().rev().collect();
-        let runs = HookRuns::default();
+        let (runs, told) = mpsc::channel();
         let way = Way {
             anonymous,
             count: &count,
             runs: &runs,
         };
         let standing = self.clear_stages(&stages, &way).await;
-        let hooks = runs.into_vec();
+        let hooks: Vec<HookRun> = told.try_iter().collect();
         if let Some(problem) = standing.iter().find_map(|one| one.problem.clone()) {
             let left = standing.iter().map(|one| one.id.clone()).collect();
             return EngineOutcome::Uncleared {

@@ -77,6 +77,10 @@ pub enum Condition {
 
 /// Everything of a container that the Compose file says. A field that is `None` or empty was not
 /// given: the image's own value holds.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the Compose file"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerSpec {
     pub container_name: Option<String>,

@@ -38,7 +38,7 @@ pub(super) const KNOWN: &[Known] = &[
                     .path
                     .ends_with(&format!("Labels/com.docker.compose.{label}"))
             };
-            labels.iter().any(|label| is_one(&label)) && !found.ours.is_null()
+            labels.iter().any(|label| is_one(label)) && !found.ours.is_null()
         },
     ),
     known(
@@ -144,9 +144,9 @@ fn texts(value: &Value) -> Vec<String> {
 /// The sources of binds and mounts.
 fn volumes_of(value: &Value) -> impl Iterator<Item = String> {
     let items = value.as_array().into_iter().flatten();
-    items.map(|item| match item {
-        Value::String(bind) => bind.split(':').next().unwrap_or_default().to_owned(),
-        other => text(&other["Source"]).to_owned(),
+    items.map(|item| match item.as_str() {
+        Some(bind) => bind.split(':').next().unwrap_or_default().to_owned(),
+        None => text(&item["Source"]).to_owned(),
     })
 }
 

@@ -35,6 +35,7 @@ fn every_known_difference_is_in_the_page_with_its_reason() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "`make compose` shows it")]
 fn hold_against_each_other() {
     let files = corpus();
     assert!(files.len() >= 60, "{} files", files.len());

@@ -163,12 +163,13 @@ impl Stage {
         };
         let request = EngineRequest::Prepare(Box::new(preparation));
         let outcome = engine.carry_out(&request, |_| ()).await;
-        match outcome {
-            EngineOutcome::Prepared {
-                is_proof: false, ..
-            } => Ok(()),
-            other => Err(format!("cleanslate does not make it: {other:?}")),
+        if let EngineOutcome::Prepared {
+            is_proof: false, ..
+        } = outcome
+        {
+            return Ok(());
         }
+        Err(format!("cleanslate does not make it: {outcome:?}"))
     }
 
     /// What the engine says of everything of the project.

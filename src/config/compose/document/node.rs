@@ -61,10 +61,10 @@ pub(crate) fn parse(source: &str, start: usize) -> Result<Node, SyntaxError> {
             flow_nesting_limit: DEPTH_MAX,
             max_events: 2 * NODES_MAX,
             max_nodes: NODES_MAX,
-            max_recorded_anchor_events: NODES_MAX,
+            max_recorded_anchor_events: ALIASED_MAX,
             enforce_alias_anchor_ratio: false,
         },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: NODES_MAX },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: ALIASED_MAX },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         reject_unsupported_tags: false,
@@ -85,6 +85,8 @@ pub(crate) fn parse(source: &str, start: usize) -> Result<Node, SyntaxError> {
 /// Far above any Compose file, and small enough that a file made to expand without end (a "YAML
 /// bomb") is refused at once.
 pub(crate) const NODES_MAX: usize = 50_000;
+/// What aliases may bring in all.
+const ALIASED_MAX: usize = 10_000;
 /// Compose nests eight deep at most; recursion over a tree this deep is safe on any stack.
 const DEPTH_MAX: usize = 48;
 
@@ -198,6 +200,9 @@ fn message_of(error: &serde_saphyr::Error) -> String {
     let text = serde_saphyr::UserMessageFormatter.format_message(error);
     if matches!(error, serde_saphyr::Error::Budget { .. }) || text.contains("limits breached") {
         return "the file, or what its aliases expand to, is too large for a Compose file".into();
+    }
+    if text.contains("recursion limit") {
+        return "the file is nested too deep for a Compose file".into();
     }
     text.chars().filter(|c| !c.is_control()).collect()
 }
