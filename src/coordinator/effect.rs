@@ -107,9 +107,11 @@ pub enum EngineRequest {
     Prepare(Box<Preparation>),
     /// Removes containers that were created and never started.
     Discard { containers: Vec<ContainerId> },
-    /// `docker diff`, restarts, OOM kills and the last logs of these containers.
+    /// `docker diff`, restarts, OOM kills and the last logs of these containers; of `kept` all but
+    /// the logs.
     TakeEvidence {
         containers: Vec<ContainerId>,
+        kept: Vec<ContainerId>,
         logs: u64,
     },
     /// Stops these containers gracefully, in reverse `depends_on` order, and removes them by id.

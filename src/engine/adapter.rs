@@ -132,9 +132,11 @@ impl Errand<'_> {
             EngineRequest::Pull { pins } => self.pull(pins).await,
             EngineRequest::Prepare(preparation) => self.prepare(preparation).await,
             EngineRequest::Discard { containers } => self.discard(containers).await,
-            EngineRequest::TakeEvidence { containers, logs } => {
-                self.take_evidence(containers, *logs).await
-            }
+            EngineRequest::TakeEvidence {
+                containers,
+                kept,
+                logs,
+            } => self.take_evidence(containers, kept, *logs).await,
             EngineRequest::Clear {
                 containers,
                 volumes,

@@ -1,21 +1,15 @@
 //! `TakeEvidence`: how containers were found, what had changed in them since their birth, and their
 //! last words. A container that cannot be asked is left out or told in part: evidence never fails a
 //! visit. So is one that nobody has tried to start: it has nothing to tell.
-use bollard::models::{
-    ChangeType, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
-    FilesystemChange, HealthcheckResult,
-};
-use futures_util::future::join_all;
+use bollard::models::{ContainerState, ContainerStateStatusEnum, HealthcheckResult};
+use futures_util::future::{join, join_all};
 
 use super::adapter::Errand;
-use super::client::ASK;
 use super::labels;
 use crate::coordinator::outcome::EngineOutcome;
-use crate::model::evidence::{ChangeKind, Evidence, HealthCheck, PathChange};
+use crate::model::evidence::{Evidence, HealthCheck};
 use crate::model::id::ContainerId;
 
-/// Changes kept of one container.
-const CHANGES_MAX: usize = 1000;
 /// Lines asked for: the API counts lines, not bytes, and lines are rarely shorter than this.
 const BYTES_A_LINE: u64 = 32;
 const LINES_MIN: u64 = 100;
@@ -27,19 +21,24 @@ impl Errand<'_> {
     pub(super) async fn take_evidence(
         &self,
         containers: &[ContainerId],
+        kept: &[ContainerId],
         logs: u64,
     ) -> EngineOutcome {
-        let looks = containers.iter().map(|id| self.evidence_of(id, logs));
+        let kept = kept.iter().map(|id| (id, None));
+        let looks = containers.iter().map(|id| (id, Some(logs))).chain(kept);
+        let looks = looks.map(|(id, logs)| self.evidence_of(id, logs));
         EngineOutcome::Evidence(join_all(looks).await.into_iter().flatten().collect())
     }
 
-    async fn evidence_of(&self, id: &ContainerId, logs: u64) -> Option<Evidence> {
+    /// `logs`: so many bytes of them; `None`: they are not asked for.
+    async fn evidence_of(&self, id: &ContainerId, logs: Option<u64>) -> Option<Evidence> {
         let mut seen = self.client.inspect(id).await.ok().flatten()?;
         let state = seen.state.take().unwrap_or_default();
         if was_never_tried(&state) {
             return None;
         }
-        let (changes, changes_left_out) = self.changes(id, &seen).await;
+        let inside = self.client.look_inside(id, &seen);
+        let (inside, logs) = join(inside, self.logs(id, logs)).await;
         let own = seen
             .config
             .as_ref()
@@ -63,31 +62,24 @@ impl Errand<'_> {
             error: state.error.clone().filter(|error| !error.is_empty()),
             oom_killed: state.oom_killed.unwrap_or(false),
             health: checks(state),
-            changes,
-            changes_left_out,
+            changes: inside.changes,
+            changes_left_out: inside.left_out,
+            changes_unread: inside.unread,
+            groups: inside.groups,
+            not_looked_at: inside.not_looked_at,
+            written: inside.written,
             restarts: seen
                 .restart_count
                 .and_then(|count| count.try_into().ok())
                 .unwrap_or(0),
-            logs: self.logs(id, logs).await,
+            logs,
         })
     }
 
-    async fn changes(
-        &self,
-        id: &ContainerId,
-        seen: &ContainerInspectResponse,
-    ) -> (Vec<PathChange>, u64) {
-        let call = self.client.docker.container_changes(id.as_str());
-        let changes = self.client.ask(ASK, call).await.ok().flatten();
-        let mounts = seen.mounts.as_deref().unwrap_or_default().iter();
-        let mounts: Vec<&str> = mounts
-            .filter_map(|mount| mount.destination.as_deref())
-            .collect();
-        keep(changes.unwrap_or_default(), &mounts)
-    }
-
-    async fn logs(&self, id: &ContainerId, bytes: u64) -> String {
+    async fn logs(&self, id: &ContainerId, bytes: Option<u64>) -> String {
+        let Some(bytes) = bytes else {
+            return String::new();
+        };
         let lines = (bytes / BYTES_A_LINE).max(LINES_MIN);
         let most = usize::try_from(bytes).unwrap_or(usize::MAX);
         match self.client.last_log(id, lines, most).await {
@@ -117,65 +109,4 @@ fn checks(state: ContainerState) -> Vec<HealthCheck> {
         }
     };
     log.into_iter().skip(from).map(check).collect()
-}
-
-/// The first changes by path, without what lies at or below a mount, and how many more there are.
-fn keep(changes: Vec<FilesystemChange>, mounts: &[&str]) -> (Vec<PathChange>, u64) {
-    let is_mounted = |path: &str| {
-        mounts.iter().any(|mount| {
-            path.strip_prefix(mount)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
-    };
-    let mut kept: Vec<PathChange> = changes
-        .into_iter()
-        .filter(|change| !is_mounted(&change.path))
-        .map(|change| PathChange {
-            kind: match change.kind {
-                ChangeType::_0 => ChangeKind::Modified,
-                ChangeType::_1 => ChangeKind::Added,
-                ChangeType::_2 => ChangeKind::Deleted,
-            },
-            path: change.path,
-        })
-        .collect();
-    kept.sort_by(|one, other| one.path.cmp(&other.path));
-    let left_out = kept.len().saturating_sub(CHANGES_MAX);
-    kept.truncate(CHANGES_MAX);
-    (kept, left_out as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(path: &str) -> FilesystemChange {
-        FilesystemChange {
-            path: path.to_owned(),
-            kind: ChangeType::_1,
-        }
-    }
-
-    #[test]
-    fn what_lies_below_a_mount_is_no_change_of_the_container() {
-        let changes = vec![
-            change("/tmp/b"),
-            change("/data"),
-            change("/data/row"),
-            change("/database"),
-        ];
-        let (kept, left_out) = keep(changes, &["/data"]);
-        let paths: Vec<&str> = kept.iter().map(|change| change.path.as_str()).collect();
-        assert_eq!(paths, ["/database", "/tmp/b"]);
-        assert_eq!(left_out, 0);
-    }
-
-    #[test]
-    fn the_number_left_out_is_told() {
-        let changes = (0..CHANGES_MAX + 7)
-            .map(|n| change(&format!("/f{n}")))
-            .collect();
-        let (kept, left_out) = keep(changes, &[]);
-        assert_eq!((kept.len(), left_out), (CHANGES_MAX, 7));
-    }
 }

@@ -7,6 +7,7 @@
 mod adapter;
 mod age;
 mod body;
+mod changes;
 mod client;
 mod conflicts;
 mod discard;

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod cron;
+pub mod drift;
 pub mod evidence;
 pub mod fleet;
 pub mod hook;

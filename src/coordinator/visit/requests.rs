@@ -19,7 +19,8 @@ use crate::model::fleet::Host;
 use crate::model::hook::{Gate, Occasion};
 use crate::model::id::{ContainerId, Epoch, HostName, Nonce, SiteName, Token};
 use crate::model::image::{Digest, Pins};
-use crate::model::inventory::Inventory;
+use crate::model::inventory::{Inventory, Role};
+use crate::model::playbook::Strays;
 use crate::model::rrset::RrKey;
 
 use super::hosts::leaving;
@@ -108,6 +109,7 @@ impl Asks<'_> {
             if !matches!(self.visit.hosts.get(host), Some(HostWork::Looking { .. })) {
                 self.add_engine(awaited, *token, host, || EngineRequest::TakeEvidence {
                     containers: self.found_on(host),
+                    kept: self.kept_on(host),
                     logs: self.ctx.playbook.recreate.logs,
                 });
             }
@@ -380,15 +382,26 @@ impl Asks<'_> {
         pinned.collect()
     }
 
-    /// What goes from the host, without what this visit has begun to remove: that was asked before.
+    /// What goes from the host, and strays that stay: they are reported. Without what this visit has
+    /// begun to remove: that was asked before.
     fn found_on(&self, host: &HostName) -> Vec<ContainerId> {
-        let strays = self.ctx.playbook.recreate.strays;
         let inventory = self.visit.hosts.get(host).and_then(HostWork::inventory);
         let mut found = inventory
-            .map(|found| leaving(found, &[], strays, None))
+            .map(|found| leaving(found, &[], Strays::Remove, None))
             .unwrap_or_default();
         found.retain(|id| !self.visit.condemned.contains(id));
         found
+    }
+
+    /// What stays there, and is looked into once a visit.
+    fn kept_on(&self, host: &HostName) -> Vec<ContainerId> {
+        if self.visit.is_another_attempt() {
+            return Vec::new();
+        }
+        let inventory = self.visit.hosts.get(host).and_then(HostWork::inventory);
+        let found = inventory.into_iter().flat_map(|found| &found.containers);
+        let kept = found.filter(|container| container.role == Role::Kept);
+        kept.map(|container| container.id.clone()).collect()
     }
 
     /// The images that the site passed on last, and those it runs.

@@ -6,6 +6,7 @@
 )]
 mod age;
 mod conflicts;
+mod drift;
 mod faults;
 pub(super) mod fixture;
 mod hooks;

@@ -350,6 +350,7 @@ async fn evidence_is_what_changed_and_the_last_words() {
     ];
     let request = EngineRequest::TakeEvidence {
         containers,
+        kept: vec![],
         logs: 5,
     };
     let EngineOutcome::Evidence(evidence) = engine.ask(request).await else {
@@ -378,6 +379,7 @@ async fn evidence_of_what_failed_is_how_it_ended_and_why() {
     let made = engine.prepared(yard.preparation(1, &[])).await;
     let request = EngineRequest::TakeEvidence {
         containers: vec![made[0].id.clone()],
+        kept: vec![],
         logs: 1000,
     };
     let nothing = engine.ask(request.clone()).await;

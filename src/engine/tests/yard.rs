@@ -19,7 +19,7 @@ use crate::model::service::{
     Attachment, Healthcheck, Network, Port, Project, Protocol, PublishedPort, Service, Volume,
 };
 
-const SOCKET: &str = "/var/run/docker.sock";
+pub(super) const SOCKET: &str = "/var/run/docker.sock";
 const BUSYBOX: &str = "/bin/busybox";
 
 /// Everything of one test. Whatever carries its name is removed when it is dropped.
@@ -137,13 +137,7 @@ impl Yard {
         Engine::new(Arc::new(HostContext {
             fleet: self.name.parse().unwrap(),
             site: "nyc".parse().unwrap(),
-            host: Host {
-                name: "nyc1".parse().unwrap(),
-                engine: address,
-                channel: "master".parse().unwrap(),
-                address: None,
-                projects,
-            },
+            host: host(address, projects),
             registries,
             spec_key: [42; 32],
         }))
@@ -315,6 +309,17 @@ impl Engine {
         assert_eq!(cleared, EngineOutcome::Cleared { removed, hooks });
         self.started(made).await;
         self.inventory_now().await
+    }
+}
+
+/// The only host.
+pub(super) fn host(engine: EngineAddress, projects: Vec<Project>) -> Host {
+    Host {
+        name: "nyc1".parse().unwrap(),
+        engine,
+        channel: "master".parse().unwrap(),
+        address: None,
+        projects,
     }
 }
 
