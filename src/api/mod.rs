@@ -3,6 +3,7 @@ pub mod actor;
 pub mod asked;
 pub mod audit;
 pub mod client;
+pub mod drift;
 pub mod history;
 pub mod http;
 pub mod lifecycle;

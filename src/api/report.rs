@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::drift::{FindingReport, GroupReport, letter};
 use super::lifecycle::HookReport;
 use super::public::{Line, Public};
 use super::story::Story;
 use super::when::between;
 use crate::coordinator::event::Event;
-use crate::model::evidence::{ChangeKind, Evidence, HealthCheck};
-use crate::model::id::{RotationId, SiteName};
+use crate::model::drift::{Finding, groups, leaves};
+use crate::model::evidence::{Evidence, HealthCheck, PathChange, Remains};
+use crate::model::id::{HostName, RotationId, SiteName};
 use crate::model::time::Now;
 
 /// One rotation, site by site, with its evidence.
@@ -37,6 +39,9 @@ pub struct SiteReport {
     /// By service: what ran, and what was pinned.
     pub digests: BTreeMap<String, [String; 2]>,
     pub end: Option<String>,
+    /// What was not as declared before it was destroyed; null: nobody compared.
+    #[serde(default)]
+    pub findings: Option<Vec<FindingReport>>,
     pub evidence: Vec<EvidenceReport>,
     /// `post_start` and `pre_stop` of its containers.
     #[serde(default)]
@@ -44,7 +49,7 @@ pub struct SiteReport {
 }
 
 /// What a container left behind.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EvidenceReport {
     pub host: String,
     pub container: String,
@@ -72,13 +77,33 @@ pub struct EvidenceReport {
     /// `A`, `C`, `D` and the path, as `docker diff` prints them.
     pub changes: Vec<String>,
     pub changes_left_out: u64,
+    /// Why the engine did not say what changed; null: it did.
+    #[serde(default)]
+    pub changes_unread: Option<String>,
+    /// All of them by folder, the largest first.
+    #[serde(default)]
+    pub groups: Vec<GroupReport>,
+    /// Added and changed paths that nobody looked at, there being too many.
+    #[serde(default)]
+    pub not_looked_at: u64,
+    /// Bytes of everything written inside; null: nobody said.
+    #[serde(default)]
+    pub written: Option<u64>,
     pub logs: String,
+}
+
+impl EvidenceReport {
+    /// How many paths changed.
+    pub fn changed(&self) -> u64 {
+        self.changes.len() as u64 + self.changes_left_out
+    }
 }
 
 /// What was found at the hosts of each site.
 pub struct Found {
     pub ran: BTreeMap<SiteName, Digests>,
-    pub evidence: BTreeMap<SiteName, Vec<EvidenceReport>>,
+    /// In the order in which they were kept.
+    pub remains: BTreeMap<SiteName, Vec<(HostName, Remains)>>,
     pub hooks: BTreeMap<SiteName, Vec<HookReport>>,
 }
 
@@ -90,11 +115,15 @@ pub fn report(rotation: &RotationId, story: &Story, mut found: Found) -> Option<
     let (first, last) = (story.lines.first()?.at, story.lines.last()?.at);
     let sites = story.lines.iter().filter_map(|line| line.site.as_ref());
     let sites: BTreeSet<&SiteName> = sites.collect();
-    let sites = sites.into_iter().map(|site| SiteReport {
-        evidence: found.evidence.remove(site).unwrap_or_default(),
-        hooks: found.hooks.remove(site).unwrap_or_default(),
-        digests: digests(story, found.ran.remove(site).unwrap_or_default(), site),
-        ..of_site(site, &story.lines)
+    let sites = sites.into_iter().map(|site| {
+        let remains = found.remains.remove(site).unwrap_or_default();
+        SiteReport {
+            findings: findings(&remains),
+            evidence: evidence(rotation, remains),
+            hooks: found.hooks.remove(site).unwrap_or_default(),
+            digests: digests(story, found.ran.remove(site).unwrap_or_default(), site),
+            ..of_site(site, &story.lines)
+        }
     });
     Some(Report {
         v: 1,
@@ -213,21 +242,50 @@ fn digests(story: &Story, ran: Digests, site: &SiteName) -> BTreeMap<String, [St
     digests
 }
 
-/// A container of `host`, as programs read of it.
-pub fn of_container(host: &str, rotation: &RotationId, kept: Evidence) -> EvidenceReport {
-    let change = |change: crate::model::evidence::PathChange| {
-        let letter = match change.kind {
-            ChangeKind::Added => 'A',
-            ChangeKind::Modified => 'C',
-            ChangeKind::Deleted => 'D',
-        };
-        format!("{letter} {}", change.path)
+/// Those of all hosts; `None`: none was compared. A visit that was interrupted compares again: what
+/// was found last counts.
+fn findings(remains: &[(HostName, Remains)]) -> Option<Vec<FindingReport>> {
+    let compared = remains.iter();
+    let compared = compared.filter_map(|(host, it)| Some((host, it.findings.as_ref()?)));
+    let compared: BTreeMap<&HostName, &Vec<Finding>> = compared.collect();
+    if compared.is_empty() {
+        return None;
+    }
+    let found = compared.iter();
+    let found = found.flat_map(|(host, findings)| findings.iter().map(move |it| (*host, it)));
+    Some(FindingReport::all(found))
+}
+
+/// What containers left behind, host by host.
+fn evidence(rotation: &RotationId, remains: Vec<(HostName, Remains)>) -> Vec<EvidenceReport> {
+    let of_host = |(host, remains): (HostName, Remains)| {
+        let told = remains.containers.into_iter();
+        let told = told.map(|kept| of_container(&host, Some(rotation), kept));
+        told.collect::<Vec<_>>()
     };
+    let mut told: Vec<EvidenceReport> = remains.into_iter().flat_map(of_host).collect();
+    // What failed and what came after it have the same name, and stay in order.
+    told.sort_by(|one, other| (&one.host, &one.container).cmp(&(&other.host, &other.container)));
+    told
+}
+
+/// A container of `host`, as programs read of it. `rotation`: who keeps this, where one does.
+pub fn of_container(
+    host: &HostName,
+    rotation: Option<&RotationId>,
+    kept: Evidence,
+) -> EvidenceReport {
+    // Earlier versions kept the paths only, with the folders that hold them.
+    let groups = match kept.groups.is_empty() {
+        true => groups(&leaves(kept.changes.clone(), &[])),
+        false => kept.groups,
+    };
+    let change = |change: PathChange| format!("{} {}", letter(change.kind), change.path);
     EvidenceReport {
-        host: host.to_owned(),
+        host: host.to_string(),
         container: kept.name,
         id: kept.container.short().to_owned(),
-        failed: kept.made_by.as_ref() == Some(rotation),
+        failed: rotation.is_some() && kept.made_by.as_ref() == rotation,
         state: kept.state,
         exit_code: kept.exit_code,
         error: kept.error,
@@ -237,6 +295,95 @@ pub fn of_container(host: &str, rotation: &RotationId, kept: Evidence) -> Eviden
         oom_killed: kept.oom_killed,
         changes: kept.changes.into_iter().map(change).collect(),
         changes_left_out: kept.changes_left_out,
+        changes_unread: kept.changes_unread,
+        groups: groups.into_iter().map(GroupReport::from).collect(),
+        not_looked_at: kept.not_looked_at,
+        written: kept.written,
         logs: kept.logs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::drift::Difference;
+
+    fn evidence_of(name: &str) -> Evidence {
+        let kept = serde_json::json!({
+            "container": "0123456789ab", "name": name, "project": "edge", "service": "web",
+            "changes": [
+                { "path": "/tmp", "kind": "Modified" },
+                { "path": "/tmp/a", "kind": "Added" },
+                { "path": "/usr/bin/x", "kind": "Deleted" },
+            ],
+            "changes_left_out": 0, "restarts": 0, "oom_killed": false, "logs": "",
+        });
+        serde_json::from_value(kept).unwrap()
+    }
+
+    fn found(difference: Difference) -> Finding {
+        Finding {
+            service: "edge/web".to_owned(),
+            container: Some("edge-web-1".to_owned()),
+            difference,
+        }
+    }
+
+    #[test]
+    fn what_was_compared_last_counts_and_what_somebody_did_comes_first() {
+        let host = |name: &str| name.parse::<HostName>().unwrap();
+        let remains = |findings: Option<Vec<Finding>>| Remains {
+            containers: Vec::new(),
+            findings,
+        };
+        let all = [
+            (host("fra1"), remains(Some(vec![found(Difference::Stray)]))),
+            (
+                host("fra1"),
+                remains(Some(vec![found(Difference::Unhealthy)])),
+            ),
+            (host("fra1"), remains(None)),
+            (host("fra2"), remains(Some(vec![found(Difference::ByHand)]))),
+        ];
+        let told = findings(&all).unwrap();
+        let told: Vec<(&str, &str)> = told.iter().map(|it| (&*it.host, &*it.kind)).collect();
+        assert_eq!(told, [("fra2", "by_hand"), ("fra1", "unhealthy")]);
+        assert_eq!(findings(&all[2..3]), None);
+        assert_eq!(
+            findings(&[(host("fra1"), remains(Some(Vec::new())))]),
+            Some(Vec::new())
+        );
+    }
+
+    #[test]
+    fn paths_that_earlier_versions_kept_are_told_by_folder_too() {
+        let told = of_container(&"fra1".parse().unwrap(), None, evidence_of("edge-web-1"));
+        let groups: Vec<(&str, u64)> = told
+            .groups
+            .iter()
+            .map(|it| (&*it.path, it.count()))
+            .collect();
+        assert_eq!(groups, [("/usr/bin", 1), ("/tmp", 1)]);
+        assert_eq!(told.changes, ["C /tmp", "A /tmp/a", "D /usr/bin/x"]);
+    }
+
+    #[test]
+    fn containers_stand_by_host_and_name() {
+        let rotation = "night-1".parse().unwrap();
+        let of = |host: &str, names: [&str; 2]| {
+            let containers = names.map(evidence_of).to_vec();
+            let findings = None;
+            (
+                host.parse().unwrap(),
+                Remains {
+                    containers,
+                    findings,
+                },
+            )
+        };
+        let all = vec![of("fra2", ["b", "a"]), of("fra1", ["d", "c"])];
+        let told = evidence(&rotation, all);
+        let names: Vec<&str> = told.iter().map(|it| it.container.as_str()).collect();
+        assert_eq!(names, ["c", "d", "a", "b"]);
     }
 }

@@ -259,6 +259,18 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     }
 }
 
+/// What a container wrote must not steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() && c != '\t' {
+            '\u{b7}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
 fn seconds(seconds: u64) -> String {
     span(Duration::from_secs(seconds))
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
-    abort, audit, backup, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild,
-    recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
+    abort, audit, backup, by_hand, check, doctor, drift, history, init, pausing, plan, pull,
+    rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over,
+    token,
 };
 use crate::api::wire::steers;
 
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Restore(by_hand::Restore),
     Cordon(by_hand::Cordon),
     Uncordon(by_hand::Uncordon),
+    Drift(drift::Show),
     History(history::History),
     Report(report::Show),
     Audit(audit::Show),
@@ -286,6 +288,7 @@ mod tests {
           restore    Puts a site back into DNS, once it is verified as it stands
           cordon     Lets rotations skip a site; its DNS is not touched
           uncordon   Lets rotations visit a site again
+          drift      Compares what runs with what is declared, and shows what changed inside
           history    Every rotation: when, by whom, how long, how it ended
           report     One rotation: what happened, how long, digests, scale, and what was kept as evidence
           audit      Who asked for what, what was done, and what became of it; kept for ever

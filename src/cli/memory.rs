@@ -14,8 +14,9 @@ use crate::coordinator::state::State;
 use crate::daemon::past::{self, Past};
 use crate::daemon::release::{self, Ledger, Remembered};
 use crate::daemon::ttl_high;
+use crate::model::evidence::Remains;
 use crate::model::fleet::Fleet;
-use crate::model::id::{HolderId, RotationId, SiteName};
+use crate::model::id::{HolderId, HostName, RotationId, SiteName};
 use crate::model::time::{Now, Ttl};
 use crate::store::{Reader, RotationSpan, Store, StoreError};
 
@@ -54,11 +55,12 @@ impl Memory {
         Ok(past::events_of(&self.reader, rotation)?)
     }
 
-    pub(crate) fn evidence(
+    /// What was kept of the hosts that a rotation visited.
+    pub(crate) fn remains(
         &self,
         rotation: &RotationId,
-    ) -> Result<Vec<crate::store::StoredEvidence>, Failure> {
-        Ok(self.reader.evidence_of(rotation)?)
+    ) -> Result<BTreeMap<SiteName, Vec<(HostName, Remains)>>, Failure> {
+        Ok(past::remains(&self.reader, rotation)?)
     }
 
     /// How long a step typically takes at a site, where that was measured.

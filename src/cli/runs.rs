@@ -73,7 +73,7 @@ fn from_store(desk: &Desk, loaded: &Loaded, asked: &Asked<'_>) -> Result<Runs, F
         let found = Found {
             hooks: BTreeMap::new(),
             ran: ran(&memory.events(&rotation)?),
-            evidence: BTreeMap::new(),
+            remains: BTreeMap::new(),
         };
         reports.extend(report(&rotation, &memory.story(&rotation, loaded)?, found));
     }

@@ -5,8 +5,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{Cli, Command};
 use super::command::{
-    abort, audit, backup, by_hand, check, doctor, history, init, pausing, plan, pull, rebuild,
-    recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over, token,
+    abort, audit, backup, by_hand, check, doctor, drift, history, init, pausing, plan, pull,
+    rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over,
+    token,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -52,6 +53,7 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Init(args) => init::run(desk, &args).await,
         Command::Check(args) => check::run(desk, &args),
         Command::Doctor(args) => Box::pin(doctor::run(desk, &args)).await,
+        Command::Drift(args) => Box::pin(drift::run(desk, &args)).await,
         Command::Simulate(args) => Box::pin(simulate::run(desk, &args)).await,
         Command::Plan(args) => Box::pin(plan::run(desk, &args)).await,
         Command::Rotate(args) => Box::pin(rotate::run(desk, &args)).await,
@@ -114,6 +116,7 @@ fn is_for_coordinators(command: &Command) -> bool {
         Command::Init(_)
         | Command::Check(_)
         | Command::Doctor(_)
+        | Command::Drift(_)
         | Command::Simulate(_)
         | Command::Plan(_)
         | Command::Serve(_)

@@ -1,6 +1,5 @@
 //! What the journal remembers, for those who ask over the API: read beside the loop, by a
 //! connection to the store of its own.
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,12 +10,11 @@ use super::{control, past, release};
 use crate::api::asked::Answer;
 use crate::api::history::{self, Entry};
 use crate::api::lifecycle::hooks;
-use crate::api::report::{EvidenceReport, Found, Report, of_container, ran, report};
+use crate::api::report::{Found, Report, ran, report};
 use crate::api::story::Story;
 use crate::api::wire::{LineId, Reply};
 use crate::config::{self, Loaded};
-use crate::model::evidence::Evidence;
-use crate::model::id::{RotationId, SiteName};
+use crate::model::id::RotationId;
 use crate::store::{Reader, Store};
 
 /// Whoever was away for longer is told the latest of what they missed.
@@ -116,7 +114,7 @@ impl Archive {
         let found = Found {
             ran: ran(&events),
             hooks: hooks(&events),
-            evidence: evidence(reader, rotation)?,
+            remains: past::remains(reader, rotation)?,
         };
         Ok(report(rotation, &self.story(reader, rotation)?, found))
     }
@@ -135,22 +133,6 @@ impl Archive {
         }
         Ok(lines)
     }
-}
-
-fn evidence(
-    reader: &Reader,
-    rotation: &RotationId,
-) -> Result<BTreeMap<SiteName, Vec<EvidenceReport>>, JournalError> {
-    let mut by_site: BTreeMap<SiteName, Vec<EvidenceReport>> = BTreeMap::new();
-    for stored in reader.evidence_of(rotation)? {
-        let kept: Vec<Evidence> = serde_json::from_str(&stored.body).unwrap_or_default();
-        let host = stored.host.to_string();
-        let reports = kept
-            .into_iter()
-            .map(|kept| of_container(&host, rotation, kept));
-        by_site.entry(stored.site).or_default().extend(reports);
-    }
-    Ok(by_site)
 }
 
 fn unread(error: &JournalError) -> Reply {

@@ -7,6 +7,7 @@ pub mod clock;
 mod control;
 mod cues;
 pub mod doctor;
+pub mod drift;
 mod executor;
 mod feet;
 mod freeze;

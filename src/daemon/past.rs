@@ -18,8 +18,9 @@ use crate::coordinator::machine::Coordinator;
 use crate::coordinator::outcome::Problem;
 use crate::coordinator::plan::{Plan, Timing};
 use crate::coordinator::state::State;
+use crate::model::evidence::Remains;
 use crate::model::fleet::Fleet;
-use crate::model::id::{HolderId, RotationId, SiteName};
+use crate::model::id::{HolderId, HostName, RotationId, SiteName};
 use crate::model::playbook::Playbook;
 use crate::model::time::{Now, Ttl};
 use crate::store::Reader;
@@ -29,7 +30,7 @@ pub(super) const ROOT: &str = "root";
 
 /// How many rotations are looked through for the last visit of each site: what stays out longer
 /// has had its share of nights.
-const LOOKED_BACK: usize = 20;
+pub(super) const LOOKED_BACK: usize = 20;
 
 /// And so many for the last success of each playbook: two months of nights, or a busy week.
 const LOOKED_BACK_FOR_SUCCESS: usize = 60;
@@ -174,6 +175,17 @@ pub fn story(
     Ok(past.storyteller().story().clone())
 }
 
+/// What a rotation was told as when it ended; nothing where it has not.
+///
+/// # Errors
+/// Where the story cannot be read.
+pub(super) fn told(reader: &Reader, rotation: &RotationId) -> Result<Story, JournalError> {
+    match reader.story_of(rotation)? {
+        Some(body) => parsed(rotation, &body),
+        None => Ok(Story::default()),
+    }
+}
+
 fn parsed(rotation: &RotationId, body: &str) -> Result<Story, JournalError> {
     serde_json::from_str(body).map_err(|error| JournalError::Unreadable {
         seq: 0,
@@ -191,6 +203,26 @@ pub fn events_of(
 ) -> Result<Vec<(Event, Now)>, JournalError> {
     let rows = reader.records_of(rotation)?;
     rows.iter().map(event_of).collect()
+}
+
+/// What was kept of the hosts that a rotation visited, in that order.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn remains(
+    reader: &Reader,
+    rotation: &RotationId,
+) -> Result<BTreeMap<SiteName, Vec<(HostName, Remains)>>, JournalError> {
+    let mut by_site: BTreeMap<SiteName, Vec<(HostName, Remains)>> = BTreeMap::new();
+    for stored in reader.evidence_of(rotation)? {
+        let remains = Remains::read(&stored.body).map_err(|error| JournalError::Unreadable {
+            seq: 0,
+            why: format!("the evidence of {}: {error}", stored.host),
+        })?;
+        let of_site = by_site.entry(stored.site).or_default();
+        of_site.push((stored.host, remains));
+    }
+    Ok(by_site)
 }
 
 /// How the last visit of each site ended, within the last rotations.

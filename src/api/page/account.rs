@@ -7,6 +7,7 @@ use super::moment::{Moment, seconds};
 use super::night::{Picture, Running, Timeline};
 use super::past::Told;
 use super::site::short;
+use crate::api::drift::{FindingReport, amount};
 use crate::api::public::{Line, Public};
 use crate::api::report::{EvidenceReport, Report, SiteReport};
 use crate::api::when::When;
@@ -57,7 +58,19 @@ pub(super) struct Visited {
     /// Service, what ran, what was pinned.
     pub(super) digests: Vec<(String, String, String)>,
     pub(super) scale: Vec<(String, String)>,
+    /// What was not as declared, before it was destroyed; `None`: nobody compared.
+    pub(super) findings: Option<Vec<Found>>,
     pub(super) evidence: Vec<Left>,
+}
+
+/// One thing that was not as declared.
+pub(super) struct Found {
+    pub(super) host: String,
+    /// The container, or the service as a whole.
+    pub(super) whose: String,
+    pub(super) what: String,
+    /// Whether a person is to look at it.
+    pub(super) counts: bool,
 }
 
 /// What a container left behind.
@@ -73,6 +86,10 @@ pub(super) struct Left {
     pub(super) service: String,
     pub(super) restarts: u64,
     pub(super) is_oom_killed: bool,
+    /// How much changed inside.
+    pub(super) inside: String,
+    /// Folder, and what changed in it.
+    pub(super) folders: Vec<(String, String)>,
     pub(super) changes: Vec<String>,
     pub(super) changes_left_out: u64,
     pub(super) logs: String,
@@ -224,6 +241,9 @@ impl Visited {
                 .map(|(service, [ran, pinned])| (service, short(&ran), short(&pinned)))
                 .collect(),
             scale,
+            findings: site
+                .findings
+                .map(|it| it.into_iter().map(Found::of).collect()),
             evidence: site
                 .evidence
                 .into_iter()
@@ -249,8 +269,23 @@ fn scale(site: &SiteReport) -> Vec<(String, String)> {
     services.filter_map(change).collect()
 }
 
+impl Found {
+    fn of(finding: FindingReport) -> Found {
+        Found {
+            whose: printable(finding.whose()),
+            host: finding.host,
+            what: printable(&finding.what),
+            counts: finding.finding,
+        }
+    }
+}
+
 impl Left {
     fn of(evidence: EvidenceReport, shown: Logs) -> Left {
+        let inside = printable(&amount(&evidence));
+        let folders = evidence.groups.iter();
+        let folders = folders.map(|group| (printable(&group.path), group.what()));
+        let folders = folders.collect();
         // Why it failed is shown unasked.
         let shown = match shown {
             Logs::None if evidence.failed => Logs::Last,
@@ -284,6 +319,8 @@ impl Left {
             service: evidence.service,
             restarts: evidence.restarts,
             is_oom_killed: evidence.oom_killed,
+            inside,
+            folders,
             changes: evidence.changes.iter().map(|it| printable(it)).collect(),
             changes_left_out: evidence.changes_left_out,
             logs: printable(&logs[from..]),

@@ -104,7 +104,7 @@ impl Nights {
                 let found = Found {
                     hooks: BTreeMap::new(),
                     ran: ran(&of_it),
-                    evidence: BTreeMap::new(),
+                    remains: BTreeMap::new(),
                 };
                 let rotation = format!("night-{}", reports.len()).parse().unwrap();
                 reports.extend(report(&rotation, teller.story(), found));

@@ -6,6 +6,7 @@ pub(super) mod backup;
 pub(super) mod by_hand;
 pub(super) mod check;
 pub(super) mod doctor;
+pub(super) mod drift;
 mod dry_run;
 pub(super) mod history;
 pub(super) mod init;

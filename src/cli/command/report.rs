@@ -1,5 +1,4 @@
 //! `report`: one rotation, site by site, with its evidence.
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,18 +12,21 @@ use super::super::failure::{Failure, Outcome};
 use super::super::file;
 use super::super::memory::Memory;
 use super::super::runs::{Asked, drawn};
+use crate::api::drift;
 use crate::api::lifecycle::{HookReport, hooks};
 use crate::api::page::sheet;
-use crate::api::report::{EvidenceReport, Found, Report, of_container, ran, report};
+use crate::api::report::{EvidenceReport, Found, Report, SiteReport, ran, report};
 use crate::api::when::{When, span};
 use crate::api::wire::Command;
-use crate::api::words;
+use crate::api::words::{self, printable};
 use crate::config::Loaded;
-use crate::model::evidence::Evidence;
-use crate::model::id::{RotationId, SiteName};
+use crate::model::id::RotationId;
 
 /// How much is shown of the log of a container that failed where `--logs` is not asked for.
 const LAST_LINES: usize = 10;
+
+/// And of the changed paths of a folder; `--json` has them.
+const PATHS: usize = 10;
 
 /// One rotation: what happened, how long, digests, scale, and what was kept as evidence
 #[derive(Args, Debug)]
@@ -70,7 +72,7 @@ pub(crate) async fn run(desk: &Desk, args: &Show) -> Outcome {
     let found = Found {
         ran: ran(&events),
         hooks: hooks(&events),
-        evidence: evidence(&memory, &rotation)?,
+        remains: memory.remains(&rotation)?,
     };
     let report = report(&rotation, &story, found)
         .ok_or_else(|| none(format!("no rotation is called {rotation}")))?;
@@ -155,29 +157,6 @@ struct Named {
     rotation: RotationId,
 }
 
-fn evidence(
-    memory: &Memory,
-    rotation: &RotationId,
-) -> Result<BTreeMap<SiteName, Vec<EvidenceReport>>, Failure> {
-    let mut by_site: BTreeMap<SiteName, Vec<EvidenceReport>> = BTreeMap::new();
-    for stored in memory.evidence(rotation)? {
-        let kept: Vec<Evidence> = serde_json::from_str(&stored.body).map_err(|error| {
-            let what = format!("the evidence of {} cannot be read: {error}", stored.host);
-            Failure::new(
-                Exit::Fault,
-                what,
-                "use the cleanslate that wrote it, or a later one",
-            )
-        })?;
-        let host = stored.host.to_string();
-        let reports = kept
-            .into_iter()
-            .map(|kept| of_container(&host, rotation, kept));
-        by_site.entry(stored.site).or_default().extend(reports);
-    }
-    Ok(by_site)
-}
-
 fn text(report: &Report, logs: bool, when: &When, now: Timestamp) -> String {
     let lasted = |seconds: u64| span(Duration::from_secs(seconds));
     let mut lines = vec![format!(
@@ -210,6 +189,7 @@ fn text(report: &Report, logs: bool, when: &When, now: Timestamp) -> String {
             let from = site.scaled_from.get(service).copied().unwrap_or(0);
             lines.push(format!("  {service}: scaled {from} → {to}"));
         }
+        lines.extend(found_at(site));
         for kept in &site.evidence {
             lines.extend(of_evidence(kept, logs));
         }
@@ -240,19 +220,32 @@ fn change(old: &str, new: &str) -> String {
     }
 }
 
+/// What was not as declared before the visit destroyed it.
+fn found_at(site: &SiteReport) -> Vec<String> {
+    let Some(findings) = &site.findings else {
+        return Vec::new();
+    };
+    if findings.is_empty() {
+        return vec!["  what was found was as declared".to_owned()];
+    }
+    let found = findings.iter();
+    let found = found.map(|it| format!("    {} {}: {}", it.host, it.whose(), it.what));
+    let heading = "  found, and not as declared:".to_owned();
+    std::iter::once(heading).chain(found).collect()
+}
+
 fn of_evidence(kept: &EvidenceReport, logs: bool) -> Vec<String> {
     let oom = if kept.oom_killed {
         ", killed for memory"
     } else {
         ""
     };
-    let changed = kept.changes.len() as u64 + kept.changes_left_out;
     let mut lines = vec![format!(
-        "  {} {}: {}{} changed, {}{oom}",
+        "  {} {}: {}{}, {}{oom}",
         kept.host,
         kept.container,
         found(kept),
-        words::counted(changed, "path"),
+        drift::amount(kept),
         words::counted(kept.restarts, "restart")
     )];
     let error = kept.error.iter();
@@ -264,7 +257,8 @@ fn of_evidence(kept: &EvidenceReport, logs: bool) -> Vec<String> {
             check.exit_code
         ));
     }
-    lines.extend(kept.changes.iter().map(|change| format!("    {change}")));
+    let folders = drift::folders(kept, PATHS);
+    lines.extend(folders.into_iter().map(|line| format!("    {line}")));
     let log: Vec<&str> = kept.logs.lines().collect();
     let shown = match (logs, kept.failed) {
         (true, _) => log.len(),
@@ -302,16 +296,4 @@ fn found(kept: &EvidenceReport) -> String {
         (true, Some(code)) => format!("failed, {} with exit code {code}, ", kept.state),
         (true, None) => format!("failed, {}, ", kept.state),
     }
-}
-
-/// What a container wrote must not steer the terminal.
-fn printable(line: &str) -> String {
-    let shown = |c: char| {
-        if c.is_control() && c != '\t' {
-            '\u{b7}'
-        } else {
-            c
-        }
-    };
-    line.chars().map(shown).collect()
 }

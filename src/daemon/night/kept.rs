@@ -1,8 +1,10 @@
 //! What is kept beside the journal while a rotation runs: TTLs, evidence, durations, the ledger, the
 //! story.
 use super::super::audit;
+use super::super::drift::{known, makers};
 use super::super::executor;
 use super::super::journal::JournalError;
+use super::super::past;
 use super::super::release::{self, keep_found};
 use crate::api::status::LastEnd;
 use crate::coordinator::effect::Effect;
@@ -10,10 +12,12 @@ use crate::coordinator::event::{Event, VisitEnd};
 use crate::coordinator::outcome::{EngineOutcome, Outcome};
 use crate::coordinator::plan::Mode;
 use crate::coordinator::state::State;
-use crate::model::evidence::Evidence;
+use crate::model::drift::{Finding, Known, compare};
+use crate::model::evidence::{Evidence, Remains};
 use crate::model::id::{HostName, RotationId, SiteName};
 use crate::model::time::{Now, millis};
 use crate::store::By;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Night, RunError};
@@ -129,7 +133,11 @@ impl Night<'_> {
             return Ok(());
         };
         let id = rotation.plan.id.clone();
-        let body = serde_json::to_string(evidence).map_err(|error| JournalError::Unreadable {
+        let remains = Remains {
+            findings: self.compared(site, host, evidence),
+            containers: evidence.to_vec(),
+        };
+        let body = serde_json::to_string(&remains).map_err(|error| JournalError::Unreadable {
             seq: 0,
             why: error.to_string(),
         })?;
@@ -137,5 +145,47 @@ impl Night<'_> {
             .keep_evidence(&id, site, host, &body)
             .map_err(JournalError::Store)?;
         Ok(())
+    }
+
+    /// What is found beside what is declared; `None`: what is there is not as it was found.
+    fn compared(
+        &self,
+        site: &SiteName,
+        host: &HostName,
+        evidence: &[Evidence],
+    ) -> Option<Vec<Finding>> {
+        let rotation = self.coordinator.state().rotation.as_deref()?;
+        let visit = rotation.visits.get(site)?;
+        if visit.recreate_since.is_some() || visit.is_another_attempt() {
+            return None;
+        }
+        let inventory = visit.hosts.get(host)?.inventory()?;
+        let declared = self.adapters.fleet().sites.get(site)?.host(host)?;
+        let known = Known {
+            declared: visit.pins(rotation.plan_of(site)).clone(),
+            ..self.remembered(site, evidence, &rotation.plan.id)
+        };
+        Some(compare(declared, inventory, evidence, &known))
+    }
+
+    /// What earlier rotations did at a site. A past that cannot be read ends no visit: then only
+    /// what is declared is compared.
+    fn remembered(&self, site: &SiteName, evidence: &[Evidence], now: &RotationId) -> Known {
+        let spans = self.store.rotations().map_err(JournalError::Store);
+        let known = spans.and_then(|spans| {
+            let earlier = spans.into_iter().rev().map(|span| span.rotation);
+            let earlier = earlier.filter(|rotation| rotation != now);
+            let makers = BTreeMap::from([(site.clone(), makers(evidence))]);
+            known(&makers, earlier, |rotation| {
+                past::told(self.store, rotation)
+            })
+        });
+        match known {
+            Ok(mut known) => known.remove(site).unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!("what visits of {site} pinned cannot be read: {error}");
+                Known::default()
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::story::{at_rest, draining, night};
 use crate::api::actor::Actor;
+use crate::api::drift::{FindingReport, GroupReport};
 use crate::api::http::Caller;
 use crate::api::page::account::printable;
 use crate::api::page::answer::{Frame, Here};
@@ -363,6 +364,24 @@ fn report(container: String, logs: String) -> String {
 /// A night of which one container left so much behind.
 pub(super) fn reported(container: String, logs: String) -> Report {
     let lines = night();
+    let finding = FindingReport {
+        kind: "programs".to_owned(),
+        finding: true,
+        host: "fra1".to_owned(),
+        service: container.clone(),
+        container: Some(container.clone()),
+        found: None,
+        declared: None,
+        changes: vec![format!("A {logs:.60}")],
+        what: format!("programs changed inside: A {logs:.60}"),
+    };
+    let group = GroupReport {
+        path: format!("/{logs:.60}"),
+        added: 1,
+        modified: 1,
+        deleted: 0,
+        bytes: Some(2048),
+    };
     let evidence = EvidenceReport {
         host: "fra1".to_owned(),
         service: container.clone(),
@@ -381,6 +400,10 @@ pub(super) fn reported(container: String, logs: String) -> Report {
         oom_killed: true,
         changes: vec!["A /tmp/<x>".to_owned(), format!("C {logs:.60}")],
         changes_left_out: 1,
+        changes_unread: None,
+        groups: vec![group],
+        not_looked_at: 1,
+        written: Some(4096),
         logs,
     };
     let site = SiteReport {
@@ -392,6 +415,7 @@ pub(super) fn reported(container: String, logs: String) -> Report {
         .into(),
         scaled_from: [("edge/web".to_owned(), 3)].into(),
         scaled_to: [("edge/web".to_owned(), 2)].into(),
+        findings: Some(vec![finding]),
         evidence: vec![evidence],
         ..SiteReport::default()
     };
