@@ -25,6 +25,7 @@ mod by_hand;
 mod compose;
 mod data;
 mod drains;
+mod drift;
 mod dry_run;
 mod first_night;
 mod hooks;
