@@ -23,6 +23,17 @@ pub struct HookReport {
     pub output: String,
 }
 
+impl HookReport {
+    /// How it ended, in words.
+    pub fn end(&self) -> String {
+        match self.exit_code {
+            Some(0) => "done".to_owned(),
+            Some(code) => format!("failed with exit code {code}"),
+            None => "failed".to_owned(),
+        }
+    }
+}
+
 /// Every hook that was run, site by site, in the order in which they were told.
 pub fn hooks(events: &[(Event, Now)]) -> BTreeMap<SiteName, Vec<HookReport>> {
     let mut of_sites: BTreeMap<SiteName, Vec<HookReport>> = BTreeMap::new();

@@ -13,7 +13,6 @@ const RULE: &str = "----\n";
 
 /// What is said is written anew where `CLEANSLATE_BLESS` is set.
 #[test]
-#[expect(clippy::print_stdout, reason = "`make wrong` shows how long each took")]
 fn every_wrong_input_is_answered_with_its_place_and_none_is_accepted() {
     let mut cases: Vec<PathBuf> = std::fs::read_dir(CASES)
         .unwrap()

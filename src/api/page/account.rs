@@ -8,6 +8,7 @@ use super::night::{Picture, Running, Timeline};
 use super::past::Told;
 use super::site::short;
 use crate::api::drift::{FindingReport, amount};
+use crate::api::lifecycle::HookReport;
 use crate::api::public::{Line, Public};
 use crate::api::report::{EvidenceReport, Report, SiteReport};
 use crate::api::when::When;
@@ -61,6 +62,31 @@ pub(super) struct Visited {
     /// What was not as declared, before it was destroyed; `None`: nobody compared.
     pub(super) findings: Option<Vec<Found>>,
     pub(super) evidence: Vec<Left>,
+    pub(super) hooks: Vec<Hook>,
+}
+
+/// One `post_start` or `pre_stop`.
+pub(super) struct Hook {
+    pub(super) host: String,
+    pub(super) container: String,
+    /// What was run, and how it ended.
+    pub(super) what: String,
+    pub(super) has_failed: bool,
+    pub(super) output: String,
+}
+
+impl Hook {
+    fn of(hook: HookReport) -> Hook {
+        let end = hook.end();
+        let command = printable(&hook.command.join(" "));
+        Hook {
+            what: format!("{} {end}: {command}", hook.phase),
+            has_failed: hook.exit_code != Some(0),
+            host: hook.host,
+            container: hook.container,
+            output: hook.output,
+        }
+    }
 }
 
 /// One thing that was not as declared.
@@ -249,6 +275,7 @@ impl Visited {
                 .into_iter()
                 .map(|it| Left::of(it, logs))
                 .collect(),
+            hooks: site.hooks.into_iter().map(Hook::of).collect(),
             site: site.site,
         }
     }

@@ -272,11 +272,7 @@ fn of_evidence(kept: &EvidenceReport, logs: bool) -> Vec<String> {
 }
 
 fn of_hook(hook: &HookReport) -> Vec<String> {
-    let end = match hook.exit_code {
-        Some(0) => "done".to_owned(),
-        Some(code) => format!("failed with exit code {code}"),
-        None => "failed".to_owned(),
-    };
+    let end = hook.end();
     let mut lines = vec![format!(
         "  {} {}: {} {end}: {}",
         hook.host,

@@ -296,6 +296,7 @@ async fn docker_compose_shows_what_was_rebuilt() {
     let evidence = engine
         .ask(EngineRequest::TakeEvidence {
             containers,
+            kept: Vec::new(),
             logs: 4096,
         })
         .await;

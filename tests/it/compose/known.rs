@@ -38,7 +38,7 @@ pub(super) const KNOWN: &[Known] = &[
                     .path
                     .ends_with(&format!("Labels/com.docker.compose.{label}"))
             };
-            labels.iter().any(|label| is_one(label)) && !found.ours.is_null()
+            labels.iter().any(is_one) && !found.ours.is_null()
         },
     ),
     known(
