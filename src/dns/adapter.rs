@@ -1,7 +1,7 @@
 //! The DNS of one fleet: what the machine asks of it. One attempt a request; only
 //! [`Dns::await_servers`] asks again.
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,9 +9,11 @@ use tokio::time::{Instant, sleep};
 
 use super::follow::{self, Following};
 use super::line::Line;
+use super::neighbours::{self, Neighbour};
 use super::read::{self, Names};
 use super::rights::{self, RightsReport};
-use super::servers::{self, Servers, ServersError};
+use super::scratch::Scratch;
+use super::servers::{self, NameServer, Servers, ServersError};
 use super::tsig::Signer;
 use super::unserved;
 use super::update;
@@ -19,7 +21,7 @@ use super::wire::WireError;
 use crate::coordinator::effect::Follow;
 use crate::coordinator::outcome::{Lagging, Problem};
 use crate::model::fleet;
-use crate::model::rrset::{ServerAnswer, UpdateOutcome, ZoneChange, ZoneView};
+use crate::model::rrset::{RecordName, ServerAnswer, UpdateOutcome, ZoneChange, ZoneView};
 
 /// While the servers themselves are not known, as after a start beside a primary that is away.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -91,6 +93,15 @@ impl Dns {
         servers.map_err(|error| servers::problem(&error))
     }
 
+    /// The servers that the zone itself names, whoever must agree.
+    ///
+    /// # Errors
+    /// Where the primary does not tell.
+    pub async fn delegated(&self) -> Result<Vec<NameServer>, Problem> {
+        let found = servers::delegated(self.declared.server, &self.names.zone).await;
+        found.map_err(|error| servers::problem(&error))
+    }
+
     /// Asks every server once, all at the same time. Those of `without` are asked too, and are
     /// missing from the answers where they are silent; the primary never is. Where the servers
     /// are not known, one answer says so: no answer less would be safe.
@@ -144,6 +155,14 @@ impl Dns {
         rights::check(&self.declared, &self.names, &self.signer).await
     }
 
+    /// A name that the primary is tried out on, apart from the fleet's own. Asks nothing yet.
+    ///
+    /// # Errors
+    /// The name is not in the zone, or is one of the fleet's own.
+    pub fn scratch(&self, name: &RecordName) -> Result<Scratch<'_>, Problem> {
+        Scratch::new(&self.declared, &self.signer, name)
+    }
+
     /// What stands at the fleet's records and is not served, one problem each: it would send
     /// users to a site that the address records no longer name.
     ///
@@ -152,6 +171,18 @@ impl Dns {
     pub async fn unserved(&self) -> Result<Vec<Problem>, Problem> {
         let found = unserved::find(self.declared.server, &self.names).await;
         found.map_err(|error| read::problem(&error))
+    }
+
+    /// The other names of the zone at which one of these addresses stands.
+    ///
+    /// # Errors
+    /// Why that is not known: the primary hands the zone out to nobody, most often.
+    pub async fn neighbours(
+        &self,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Result<BTreeSet<Neighbour>, String> {
+        let server = self.declared.server;
+        neighbours::find(server, &self.names, &self.signer, addresses).await
     }
 
     /// Servers whose silence is no matter: those that a person left out, but never the primary.

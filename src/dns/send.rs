@@ -2,7 +2,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode};
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use tokio::time::timeout;
 
 use super::tsig::{Reply, Signed, Signer, unix_s};
@@ -27,24 +27,55 @@ pub(super) enum Sending {
 /// Signs `message` and sends it over a connection of its own. No second try: an UPDATE that was
 /// sent may still be applied, and the answer to a second one would tell of the first.
 pub(super) async fn send(server: SocketAddr, signer: &Signer, message: Message) -> Sending {
+    deliver(server, signer, message).await.1
+}
+
+/// The same, and the octets that left: what anybody on the way may have caught.
+pub(super) async fn deliver(
+    server: SocketAddr,
+    signer: &Signer,
+    message: Message,
+) -> (Vec<u8>, Sending) {
     let opened = Connection::open(server, CONNECT_WITHIN).await;
     let mut connection = match opened {
         Ok(connection) => connection,
-        Err(error) => return Sending::NotSent(error),
+        Err(error) => return (Vec::new(), Sending::NotSent(error)),
     };
     let signed = match signer.sign(message, unix_s()) {
         Ok(signed) => signed,
-        Err(error) => return Sending::NotSent(error),
+        Err(error) => return (Vec::new(), Sending::NotSent(error)),
     };
+    let octets = signed.bytes.clone();
     let exchange = timeout(ANSWER_WITHIN, exchange(&mut connection, signed));
-    match exchange.await {
+    let sending = match exchange.await {
         Ok(Ok(reply)) => Sending::Answered(reply),
         Ok(Err(why)) => Sending::NoAnswer(why),
-        Err(_elapsed) => Sending::NoAnswer(format!(
-            "{server} gave no answer within {} s",
-            ANSWER_WITHIN.as_secs()
-        )),
+        Err(_elapsed) => Sending::NoAnswer(silent(server)),
+    };
+    (octets, sending)
+}
+
+/// Sends octets as they are, and gives the code of the answer, whoever signed it: for what must
+/// come to nothing.
+///
+/// # Errors
+/// Nothing of use came back.
+pub(super) async fn send_octets(server: SocketAddr, octets: &[u8]) -> Result<ResponseCode, String> {
+    let exchange = async {
+        let mut connection = Connection::open(server, CONNECT_WITHIN).await?;
+        connection.send(&[octets.to_vec()]).await?;
+        let bytes = connection.receive().await?;
+        Ok(connection.parse(&bytes)?.response_code)
+    };
+    match timeout(ANSWER_WITHIN, exchange).await {
+        Ok(code) => code.map_err(|error: WireError| error.to_string()),
+        Err(_elapsed) => Err(silent(server)),
     }
+}
+
+fn silent(server: SocketAddr) -> String {
+    let within_s = ANSWER_WITHIN.as_secs();
+    format!("{server} gave no answer within {within_s} s")
 }
 
 async fn exchange(connection: &mut Connection, signed: Signed) -> Result<Reply, String> {

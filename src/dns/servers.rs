@@ -92,12 +92,45 @@ fn with(mut servers: BTreeSet<SocketAddr>, primary: SocketAddr) -> BTreeSet<Sock
     servers
 }
 
+/// A name server as the zone names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameServer {
+    /// What the NS record says.
+    pub name: String,
+    /// Every address of it; or why there is none.
+    pub addresses: Result<BTreeSet<SocketAddr>, String>,
+}
+
 /// Every address of every name server of `zone`, as `primary` knows them: those named inside the
 /// zone from `primary` itself, others from the system's resolver.
 pub(super) async fn name_servers(
     primary: SocketAddr,
     zone: &Name,
 ) -> Result<BTreeSet<SocketAddr>, ServersError> {
+    let mut servers = BTreeSet::new();
+    for (name, found) in by_name(primary, zone).await? {
+        let zone = zone.clone();
+        servers.extend(found.map_err(|why| ServersError::NoAddress { zone, name, why })?);
+    }
+    Ok(servers)
+}
+
+/// The same server by server, with those that have no address.
+pub(super) async fn delegated(
+    primary: SocketAddr,
+    zone: &Name,
+) -> Result<Vec<NameServer>, ServersError> {
+    let found = by_name(primary, zone).await?.into_iter();
+    let found = found.map(|(name, addresses)| NameServer {
+        name: name.to_ascii(),
+        addresses,
+    });
+    Ok(found.collect())
+}
+
+type Found = Result<BTreeSet<SocketAddr>, String>;
+
+async fn by_name(primary: SocketAddr, zone: &Name) -> Result<Vec<(Name, Found)>, ServersError> {
     let failed = |source| ServersError::Query {
         zone: zone.clone(),
         source,
@@ -110,29 +143,24 @@ pub(super) async fn name_servers(
         let zone = zone.clone();
         return Err(ServersError::None { zone, primary });
     }
-    let mut servers = BTreeSet::new();
+    let mut servers = Vec::new();
     for name in names {
         let found = if zone.zone_of(&name) {
-            inside(&mut connection, &name).await.map_err(failed)?
+            Ok(inside(&mut connection, &name).await.map_err(failed)?)
         } else {
-            outside(&name)
-                .await
-                .map_err(|why| no_address(zone, &name, why))?
+            outside(&name).await
         };
-        if found.is_empty() {
-            return Err(no_address(zone, &name, "neither A nor AAAA".to_owned()));
-        }
-        servers.extend(found.iter().map(|ip| SocketAddr::new(*ip, DNS_PORT)));
+        servers.push((name, found.and_then(with_port)));
     }
     Ok(servers)
 }
 
-fn no_address(zone: &Name, name: &Name, why: String) -> ServersError {
-    ServersError::NoAddress {
-        zone: zone.clone(),
-        name: name.clone(),
-        why,
+fn with_port(addresses: BTreeSet<IpAddr>) -> Found {
+    if addresses.is_empty() {
+        return Err("neither A nor AAAA".to_owned());
     }
+    let servers = addresses.into_iter();
+    Ok(servers.map(|ip| SocketAddr::new(ip, DNS_PORT)).collect())
 }
 
 async fn ns_names(connection: &mut Connection, zone: &Name) -> Result<Vec<Name>, QueryError> {

@@ -93,7 +93,7 @@ const REFUSALS: [ResponseCode; 5] = [
 ];
 
 /// A prerequisite did not hold (RFC 2136 section 3.2).
-const UNFULFILLED: [ResponseCode; 4] = [
+pub(super) const UNFULFILLED: [ResponseCode; 4] = [
     ResponseCode::NXDomain,
     ResponseCode::NXRRSet,
     ResponseCode::YXDomain,

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::process::{Server, free_port};
 use super::zone::{ZONE, declared, secret_base64};
 use crate::dns::grants;
+use crate::model::fleet::Dns;
 
 /// Starts BIND; needs the Debian package bind9.
 pub(crate) struct Bind;
@@ -15,6 +16,14 @@ impl Bind {
     pub(crate) fn primary() -> Server {
         let address = free_port();
         Bind::start(address, &grants(&declared(address)).bind, &[])
+    }
+
+    /// The same for a fleet that is declared otherwise.
+    pub(crate) fn primary_for(change: &dyn Fn(&mut Dns)) -> Server {
+        let address = free_port();
+        let mut declared = declared(address);
+        change(&mut declared);
+        Bind::start(address, &grants(&declared).bind, &[])
     }
 
     /// A primary with another update policy.

@@ -158,14 +158,14 @@ fn spoil(mut answer: Vec<u8>, fault: Fault) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let length = stream.read_u16().await.ok()?;
     let mut message = vec![0; usize::from(length)];
     stream.read_exact(&mut message).await.ok()?;
     Some(message)
 }
 
-async fn write(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+pub(super) async fn write(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).unwrap().to_be_bytes();
     stream.write_all(&[&length, message].concat()).await
 }

@@ -32,7 +32,7 @@ hinted IN HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1
 plain IN HTTPS 1 . alpn=h2
 ";
 
-const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+pub(super) const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 pub(crate) fn record(name: &str) -> RecordName {
     format!("{name}.example.com.").parse().unwrap()

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use crate::dns::testing::{Bind, declared, record};
+use crate::dns::testing::{Bind, Knot, declared, record};
 use crate::dns::{Dns, discover};
 use crate::model::rrset::Family;
 use crate::model::time::Ttl;
@@ -82,4 +82,37 @@ fn ns() -> BTreeSet<SocketAddr> {
     ["127.0.0.1:53", "127.0.0.2:53", "[::1]:53"]
         .map(|server| server.parse().unwrap())
         .into()
+}
+
+#[tokio::test]
+async fn other_names_with_an_address_of_ours_are_found_where_the_zone_is_handed_out() {
+    let ours = ["192.0.2.1", "198.51.100.2"].map(|address| address.parse().unwrap());
+    let ours = ours.into();
+    // Anybody may have it.
+    let server = Bind::primary();
+    let dns = Dns::new(declared(server.address)).unwrap();
+    let found = dns.neighbours(&ours).await.unwrap();
+    let names: Vec<_> = found
+        .iter()
+        .map(|it| (it.name.as_str(), it.address))
+        .collect();
+    let address = "192.0.2.1".parse().unwrap();
+    assert_eq!(names, [("hinted.example.com.", address)]);
+    // A key that may only change it does not get it.
+    let server = Knot::primary();
+    let dns = Dns::new(declared(server.address)).unwrap();
+    let why = dns.neighbours(&ours).await.unwrap_err();
+    assert!(why.contains("transfer of the zone"), "{why}");
+}
+
+#[tokio::test]
+async fn the_zones_own_servers_are_told_by_name() {
+    let server = Bind::primary();
+    let dns = Dns::new(declared(server.address)).unwrap();
+    let named = dns.delegated().await.unwrap();
+    let names: Vec<&str> = named.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(names, ["ns1.example.com.", "ns2.example.com."]);
+    let addresses = named[1].addresses.clone().unwrap();
+    let both = ["127.0.0.2:53", "[::1]:53"].map(|address| address.parse().unwrap());
+    assert_eq!(addresses, both.into());
 }
