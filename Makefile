@@ -5,7 +5,7 @@ THREADS ?= 5
 ALONE = nights:: killed::
 # What waits for limits to pass, what is rare, and what proves the lab itself: minutes, so they have a
 # target of their own.
-FAULTS = drift:: store_lost:: moving:: data:: shapes:: first_night:: new_fleet:: remembered:: dry_run:: stopping:: monitoring:: names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies images::a_site_that_breaks drains::a_secondary_that on_call::with_its_own_name brands:: lab_itself:: rolls_back:: releases::a_promotion releases::somebody_else release_terms:: releases::a_pinned kept:: compose::the_corpus
+FAULTS = drift:: store_lost:: moving:: data:: shapes:: first_night:: new_fleet:: remembered:: dry_run:: stopping:: monitoring:: names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies images::a_site_that_breaks drains::a_secondary_that on_call::with_its_own_name brands:: lab_itself:: rolls_back:: releases::a_promotion releases::somebody_else release_terms:: releases::a_pinned kept:: compose::the_corpus doctor::of_
 CARGO ?= cargo
 
 .PHONY: setup build check test features demo bench compose wrong sim faults soak clean

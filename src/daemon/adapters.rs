@@ -14,7 +14,7 @@ use crate::dns::{Dns, Following, nonce};
 use crate::engine::{Engine, HostContext};
 use crate::model::fleet::Fleet;
 use crate::model::id::{HostName, SiteName};
-use crate::probe::Prober;
+use crate::probe::{Looked, Prober};
 use crate::registry::Registries;
 use crate::traffic::{Meter, PacketSource, Packets};
 
@@ -173,6 +173,14 @@ impl Adapters {
             site.addresses.retain(|address| !without.contains(address));
         }
         Prober::new(&fleet).probe(site, manner, &|_| {}).await
+    }
+
+    /// Looks at a site and tells each check by itself.
+    ///
+    /// # Errors
+    /// What keeps the site from being probed at all.
+    pub async fn look_at_each(&self, site: &SiteName) -> Result<Vec<Looked>, Problem> {
+        self.prober.look_at_each(site).await
     }
 
     /// Tells the meter of a site that it has just left DNS: the minute before is its baseline.

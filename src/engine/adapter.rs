@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 use super::client::Client;
 use super::info::EngineInfo;
 use super::packets::Packets;
+use super::space::Space;
 use crate::coordinator::effect::{EngineRequest, Preparation};
 use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::model::fleet::{Host, Registry};
@@ -105,6 +106,14 @@ impl Engine {
     /// What the engine says of itself.
     pub async fn info(&self) -> Result<EngineInfo, Problem> {
         super::info::read(self.client().await?).await
+    }
+
+    /// The room that is left where it keeps its images. `Ok(Err)`: why that is not known.
+    ///
+    /// # Errors
+    /// The engine did not answer.
+    pub async fn space(&self) -> Result<Result<Space, String>, Problem> {
+        Box::pin(self.errand(&|_| {}).await?.space()).await
     }
 
     async fn errand<'a>(

@@ -13,6 +13,8 @@ pub struct EngineInfo {
     /// The API version settled on: `1.41`.
     pub api_version: String,
     pub storage_driver: String,
+    /// What its containers run on, as images say it: `linux/amd64`.
+    pub platform: String,
     /// The engine's clock; `None` where it is unreadable.
     pub clock: Option<jiff::Timestamp>,
 }
@@ -27,6 +29,34 @@ pub(super) async fn read(client: &Client) -> Result<EngineInfo, Problem> {
         version: info.server_version.unwrap_or_default(),
         api_version: format!("{}.{}", api.major_version, api.minor_version),
         storage_driver: info.driver.unwrap_or_default(),
+        platform: platform(
+            &info.os_type.unwrap_or_default(),
+            &info.architecture.unwrap_or_default(),
+        ),
         clock: info.system_time.and_then(|clock| clock.parse().ok()),
     })
+}
+
+/// Engines say the machine's word for its processor, images Go's.
+fn platform(os: &str, machine: &str) -> String {
+    let processor = match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "armv6l" | "armv7l" | "armhf" => "arm",
+        "i386" | "i586" | "i686" => "386",
+        other => other,
+    };
+    format!("{os}/{processor}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_is_written_as_images_write_it() {
+        assert_eq!(platform("linux", "x86_64"), "linux/amd64");
+        assert_eq!(platform("linux", "aarch64"), "linux/arm64");
+        assert_eq!(platform("linux", "riscv64"), "linux/riscv64");
+    }
 }

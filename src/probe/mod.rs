@@ -8,4 +8,4 @@ pub(crate) mod stub;
 mod tests;
 mod tls;
 
-pub use prober::{Prober, Try};
+pub use prober::{Looked, Prober, Try};

@@ -47,6 +47,14 @@ pub struct Try {
     pub passes: Option<(u32, u32)>,
 }
 
+/// What came of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// `front at 192.0.2.10`.
+    pub check: String,
+    pub result: Result<(), Problem>,
+}
+
 impl Prober {
     /// Contacts nothing and reads no file.
     pub fn new(fleet: &Fleet) -> Prober {
@@ -60,6 +68,30 @@ impl Prober {
             checks,
             system: SystemConfig::default(),
         }
+    }
+
+    /// Looks once at every address of the site, as [`ProbeManner::Look`] does, and tells each check
+    /// by itself, in the order of site.toml.
+    ///
+    /// # Errors
+    /// What keeps the site from being probed at all.
+    pub async fn look_at_each(&self, site: &SiteName) -> Result<Vec<Looked>, Problem> {
+        let checks = match self.checks.get(site) {
+            Some(Ok(checks)) => checks,
+            Some(Err(problem)) => return Err(problem.clone()),
+            None => return Err(unknown_site(site)),
+        };
+        let run = Run {
+            configs: tls::configs(checks, &self.system).await,
+            progress: &|_| {},
+        };
+        let looks = checks.iter().map(|check| async {
+            Looked {
+                check: check.to_string(),
+                result: run.look(check).await,
+            }
+        });
+        Ok(join_all(looks).await)
     }
 
     /// Probes every address of the site, telling each try to `progress`. A site without probes

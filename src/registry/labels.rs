@@ -77,7 +77,8 @@ impl Session {
         })
     }
 
-    async fn body(
+    /// The body of an answer below `/v2/`.
+    pub(super) async fn body(
         &self,
         image: &ImageRef,
         path: &str,

@@ -3,6 +3,7 @@ mod credentials;
 mod failure;
 mod labels;
 mod manifest;
+mod platforms;
 mod removal;
 mod resolve;
 mod session;

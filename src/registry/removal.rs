@@ -11,7 +11,7 @@ use super::Registries;
 use super::failure::{self, Place};
 use super::manifest::{FetchError, Manifest, PutError};
 use super::resolve::canonical;
-use super::session::{Ask, Session, manifest_path};
+use super::session::{Ask, Session, hash, manifest_path};
 use crate::coordinator::outcome::Problem;
 use crate::model::image::{Digest, ImageRef};
 
@@ -34,6 +34,22 @@ enum Deleted {
 }
 
 impl Registries {
+    /// Whether tags of this repository can be removed with our credentials: it is asked to delete
+    /// what it does not have, and refuses that or does not.
+    ///
+    /// # Errors
+    /// Why none can be, or why that is not known.
+    pub async fn may_delete(&self, image: &ImageRef) -> Result<(), Problem> {
+        let session = self.open(canonical(&image.registry)).await?;
+        let mut octets = [0; 32];
+        getrandom::fill(&mut octets).expect("the system has random numbers");
+        let nothing = image.by_digest(&hash(&octets));
+        match session.delete(&nothing).await? {
+            Deleted::Yes => Ok(()),
+            Deleted::Unsupported(problem) => Err(problem),
+        }
+    }
+
     /// Removes the tag of `image` if it names `ours`, and no other tag of that manifest. May be asked
     /// again wherever it was left off.
     ///

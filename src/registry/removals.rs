@@ -51,6 +51,19 @@ async fn a_registry_that_deletes_nothing_keeps_the_tag_as_it_was() {
 }
 
 #[tokio::test]
+async fn whether_tags_can_be_removed_is_asked_without_removing_any() {
+    for deletes in [true, false] {
+        let (_server, registries, pushed) = registry(deletes).await;
+        let before = registries.resolve(&pushed.keys().cloned().collect()).await;
+        let (image, _) = pushed.first_key_value().unwrap();
+        let allowed = registries.may_delete(image).await;
+        assert_eq!(allowed.is_ok(), deletes, "{allowed:?}");
+        let after = registries.resolve(&pushed.keys().cloned().collect()).await;
+        assert_eq!(after, before);
+    }
+}
+
+#[tokio::test]
 async fn a_tag_that_somebody_moved_is_left_to_them() {
     let (server, registries, pushed) = registry(true).await;
     let mut digests = pushed.iter();

@@ -1,6 +1,8 @@
 //! What every POST to somebody outside has in common: who it comes from, and that nobody sends it on.
+mod reach;
 mod signature;
 
+pub use reach::reach;
 pub use signature::{SIGNATURE, signature};
 
 /// A client that follows no redirect: whoever answers must not send what is said, or us, to

@@ -24,6 +24,7 @@ mod brands;
 mod by_hand;
 mod compose;
 mod data;
+mod doctor;
 mod drains;
 mod drift;
 mod dry_run;

@@ -10,7 +10,7 @@ declare -A needed=(
   [dockerd]=docker.io [docker-compose]=docker-compose [docker-registry]=docker-registry
   [knotd]=knot [pdns_server]=pdns-server [sqlite3]=sqlite3
   [promtool]=prometheus [prometheus]=prometheus
-  [htpasswd]=apache2-utils [curl]=curl
+  [htpasswd]=apache2-utils [curl]=curl [faketime]=faketime
   [chromium]=chromium [chromedriver]=chromium-driver
   [nginx]=nginx-light [busybox]=busybox-static
   [ip]=iproute2 [iptables]=iptables [nsenter]=util-linux [setsid]=util-linux [unshare]=util-linux

@@ -70,8 +70,16 @@ impl Rehearsing {
 
     /// Everything that stands in the way of the run as things are now.
     pub(super) async fn problems(self) -> Vec<Problem> {
-        let checks = Box::pin(doctor::examine(&self.adapters, self.clock)).await;
-        let mut problems: Vec<Problem> = checks.into_iter().filter_map(doctor::problem).collect();
+        let own = doctor::Own {
+            holder: Some(self.holder.clone()),
+            marker: self.state.marker.clone(),
+            is_live: true,
+            // What a visit needs on the hosts is asked with its own plan, below.
+            playbook: None,
+        };
+        let sections = Box::pin(doctor::examine(&self.adapters, self.clock, &own)).await;
+        let checks = sections.into_iter().flat_map(|section| section.checks);
+        let mut problems: Vec<Problem> = checks.filter_map(doctor::problem).collect();
         let found = match Box::pin(self.ready()).await {
             Ok(found) => found,
             Err(problem) => vec![problem],

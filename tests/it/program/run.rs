@@ -102,6 +102,18 @@ impl Run {
         self.await_event(&what, Duration::from_secs(90), |event| event.is(name, site))
     }
 
+    /// Waits for a line with these words, whatever it is.
+    pub(crate) fn await_line(&mut self, words: &str, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within;
+        while !self.stdout.contains(words) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Err(why) = self.next_line(left) {
+                bail!("waited for {words:?}: {why}\n{}", self.so_far());
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a signal: `"INT"` is a Ctrl-C.
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
         run(&["kill", &format!("-{name}"), &self.pid().to_string()]).map(drop)

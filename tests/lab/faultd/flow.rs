@@ -37,6 +37,11 @@ pub enum Flow {
     FlipAt(u64),
     /// So many bytes a second.
     Trickle(u64),
+    /// These words of the server become others, as long.
+    Swap {
+        from: &'static str,
+        to: &'static str,
+    },
     /// The server is not asked; this is the answer: status and reason, and one header.
     Say {
         status: &'static str,
@@ -182,7 +187,8 @@ impl Shared {
             | Flow::DropAnswer
             | Flow::CutAfter(_)
             | Flow::FlipAt(_)
-            | Flow::Trickle(_) => {}
+            | Flow::Trickle(_)
+            | Flow::Swap { .. } => {}
         }
         let server = TcpStream::connect(self.upstream).await?;
         let (mut from_client, mut to_client) = client.into_split();
@@ -240,6 +246,9 @@ async fn spoil(
         {
             *byte ^= 0x01;
         }
+        if let Flow::Swap { from, to } = flow {
+            swap(&mut buffer[..length], from.as_bytes(), to.as_bytes());
+        }
         if let Flow::Trickle(_) = flow {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -247,6 +256,14 @@ async fn spoil(
         if *flow != Flow::DropAnswer {
             client.write_all(&buffer[..length]).await?;
         }
+    }
+}
+
+/// Answers that are swapped in come in one piece: they are short.
+fn swap(said: &mut [u8], from: &[u8], to: &[u8]) {
+    assert_eq!(from.len(), to.len(), "its length is told before it");
+    while let Some(at) = said.windows(from.len()).position(|it| it == from) {
+        said[at..at + to.len()].copy_from_slice(to);
     }
 }
 

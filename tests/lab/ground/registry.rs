@@ -33,13 +33,22 @@ impl Registry {
 
     /// The same with more in its configuration.
     pub fn start_with(&self, children: &Children, more: &str) -> Result<()> {
+        self.start_as(children, true, more)
+    }
+
+    /// The same, and it deletes nothing, as by default.
+    pub fn start_without_deletion(&self, children: &Children) -> Result<()> {
+        self.start_as(children, false, "")
+    }
+
+    fn start_as(&self, children: &Children, deletes: bool, more: &str) -> Result<()> {
         let data = self.dir.join("data");
         std::fs::create_dir_all(&data)
             .with_context(|| format!("failed to make {}", data.display()))?;
         let config = self.dir.join("config.yml");
         let text = format!(
             "version: 0.1\nlog: {{ level: info, accesslog: {{ disabled: false }} }}\n\
-             storage:\n  filesystem: {{ rootdirectory: {} }}\n  delete: {{ enabled: true }}\n\
+             storage:\n  filesystem: {{ rootdirectory: {} }}\n  delete: {{ enabled: {deletes} }}\n\
              http:\n  addr: {REGISTRY}\n  secret: lab\n{more}",
             data.display()
         );

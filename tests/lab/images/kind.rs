@@ -30,6 +30,8 @@ pub enum ImageKind {
     SlowStart(u32),
     /// Serves, and declares an anonymous volume, `/data`, that it writes to.
     WithVolume,
+    /// A web server, of which its image says that it is for other machines than ours.
+    OtherMachine,
     /// Ends well at once, as a migration does.
     Job,
     /// Sleeps, and listens on nothing.
@@ -53,7 +55,17 @@ impl ImageKind {
             | Self::SickAfter(_)
             | Self::Answers500
             | Self::SlowStart(_)
-            | Self::WithVolume => "web",
+            | Self::WithVolume
+            | Self::OtherMachine => "web",
+        }
+    }
+
+    /// The processor that its image says it is for.
+    pub fn architecture(self) -> &'static str {
+        if self == Self::OtherMachine {
+            "arm64"
+        } else {
+            "amd64"
         }
     }
 
@@ -68,7 +80,9 @@ impl ImageKind {
         };
         let hello = "echo \"started version=$(/bin/cat /version) site=$SITE\"\n";
         let body = match self {
-            Self::Web | Self::WebHealthcheck | Self::Unhealthy => configure(200) + serve,
+            Self::Web | Self::WebHealthcheck | Self::Unhealthy | Self::OtherMachine => {
+                configure(200) + serve
+            }
             Self::DiesAtOnce => "echo 'cannot open /etc/app.conf'; exit 1".to_owned(),
             // nginx stays the first process, so that a stop signal still reaches it.
             Self::DiesAfter(seconds) => {
@@ -127,6 +141,7 @@ impl ImageKind {
             | Self::DiesAfter(_)
             | Self::Answers500
             | Self::SlowStart(_)
+            | Self::OtherMachine
             | Self::Job => {}
         }
         config
@@ -146,6 +161,7 @@ impl Display for ImageKind {
             Self::Answers500 => f.write_str("answers-500"),
             Self::SlowStart(seconds) => write!(f, "slow-start:{seconds}"),
             Self::WithVolume => f.write_str("with-volume"),
+            Self::OtherMachine => f.write_str("other-machine"),
             Self::Job => f.write_str("job"),
             Self::Worker => f.write_str("worker"),
             Self::IgnoresSigterm => f.write_str("ignores-sigterm"),
@@ -174,6 +190,7 @@ impl FromStr for ImageKind {
             "answers-500" => Self::Answers500,
             "slow-start" => Self::SlowStart(seconds()?),
             "with-volume" => Self::WithVolume,
+            "other-machine" => Self::OtherMachine,
             "job" => Self::Job,
             "worker" => Self::Worker,
             "ignores-sigterm" => Self::IgnoresSigterm,

@@ -31,7 +31,7 @@ pub async fn push(image: &Push) -> Result<String> {
     ];
     let diff_ids: Vec<_> = layers.iter().map(|tar| digest(tar)).collect();
     let config = json!({
-        "architecture": "amd64",
+        "architecture": image.kind.architecture(),
         "os": "linux",
         "created": "2026-01-01T00:00:00Z",
         "config": image.kind.config(&image.version),
