@@ -8,13 +8,26 @@ ALONE = nights:: killed::
 FAULTS = drift:: store_lost:: moving:: data:: shapes:: first_night:: new_fleet:: remembered:: dry_run:: stopping:: monitoring:: names_fail:: hosts_fail:: lines_fail:: registry_fails:: two_coordinators:: images::an_image_that_lies images::a_site_that_breaks drains::a_secondary_that on_call::with_its_own_name brands:: lab_itself:: rolls_back:: releases::a_promotion releases::somebody_else release_terms:: releases::a_pinned kept:: compose::the_corpus doctor::of_
 CARGO ?= cargo
 
-.PHONY: setup build check test features demo bench compose wrong sim faults soak clean
+# Where `make install` puts things; DESTDIR is set before all of it, for packages.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+# The program that is installed, and that writes its own pages and completions.
+PROGRAM ?= target/release/cleanslate
+
+.PHONY: setup build install uninstall check test features demo bench compose wrong sim faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
 
 build:
 	$(CARGO) build --release
+
+install:          ## the program, units, completions, pages, documents; examples only where there are none
+	@test -x $(PROGRAM) || $(MAKE) --no-print-directory build
+	@sh packaging/install.sh "$(DESTDIR)" "$(PREFIX)" "$(SYSCONFDIR)" "$(PROGRAM)"
+
+uninstall:        ## takes away what `make install` put there; configuration and state stay
+	@sh packaging/uninstall.sh "$(DESTDIR)" "$(PREFIX)"
 
 check:            ## format, lints, documentation
 	$(CARGO) fmt --check

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
-    abort, audit, backup, by_hand, check, doctor, drift, history, init, pausing, plan, pull,
-    rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over,
-    token,
+    abort, audit, backup, by_hand, check, completions, doctor, drift, history, init, man, pausing, plan,
+    pull, rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status,
+    take_over, token,
 };
 use crate::api::wire::steers;
 
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Release(release::Release),
     #[command(subcommand)]
     Token(token::Token),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 /// Why something is asked for. The API refuses what steers terminals, and so does whoever writes to
@@ -121,7 +123,7 @@ pub(crate) struct Yes {
     pub(crate) yes: bool,
 }
 
-const EXIT_CODES: &str = "\
+pub(crate) const EXIT_CODES: &str = "\
 Every flag has a variable: --state DIR is CLEANSLATE_STATE=DIR; what is typed wins.
 
 Exit codes, the first that applies of 2, 1, 6, 3, 4, 5:
@@ -271,35 +273,38 @@ mod tests {
         Usage: cleanslate [OPTIONS] [COMMAND]
 
         Commands:
-          init       Writes a first site.toml and compose.yaml; overwrites nothing
-          check      Reads and validates every file; contacts nothing
-          doctor     Asks every name server, engine, registry and probe, and proves the DNS rights
-          plan       Shows what a rotation would do: order, floors, digests old → new, scale, DNS, times
-          simulate   Plays nights full of faults on this fleet in a simulator; contacts nothing
-          rotate     Visits every site of a playbook: out of DNS, emptied, rebuilt from its images, put back
-          rebuild    Destroys and rebuilds one site now; a sick one leaves DNS first
-          status     Where every site stands, and what a person is needed for
-          serve      Runs every playbook that has a schedule by itself, and whatever is asked of it
-          pause      Holds the rotation before the next thing it would take away
-          resume     Lets a paused rotation go on, or puts a site in that was tried by hand
-          abort      Ends the rotation; what is visited is brought to safety first
-          retry      Begins a new rotation of the sites that the last one did not complete
-          withdraw   Takes a site out of DNS and holds it out; its containers are left alone
-          restore    Puts a site back into DNS, once it is verified as it stands
-          cordon     Lets rotations skip a site; its DNS is not touched
-          uncordon   Lets rotations visit a site again
-          drift      Compares what runs with what is declared, and shows what changed inside
-          history    Every rotation: when, by whom, how long, how it ended
-          report     One rotation: what happened, how long, digests, scale, and what was kept as evidence
-          audit      Who asked for what, what was done, and what became of it; kept for ever
-          schedule   The next runs: when, in whose time, and whether they end when they must
-          pull       Pulls the images that the tags name now onto every host
-          take-over  Takes the marker of another coordinator over at once
-          recover    Takes over and brings back every site that the marker calls out
-          backup     Copies all that a coordinator knows into one file: to move house with, or to keep
-          release    Moves tags to tested images and back, all or none; tells how they stand and who moved
-                     them
-          token      Makes, lists and revokes tokens: who may ask the coordinator over the network
+          init         Writes a first site.toml and compose.yaml; overwrites nothing
+          check        Reads and validates every file; contacts nothing
+          doctor       Asks every name server, engine, registry and probe, and proves the DNS rights
+          plan         Shows what a rotation would do: order, floors, digests old → new, scale, DNS, times
+          simulate     Plays nights full of faults on this fleet in a simulator; contacts nothing
+          rotate       Visits every site of a playbook: out of DNS, emptied, rebuilt from its images, put
+                       back
+          rebuild      Destroys and rebuilds one site now; a sick one leaves DNS first
+          status       Where every site stands, and what a person is needed for
+          serve        Runs every playbook that has a schedule by itself, and whatever is asked of it
+          pause        Holds the rotation before the next thing it would take away
+          resume       Lets a paused rotation go on, or puts a site in that was tried by hand
+          abort        Ends the rotation; what is visited is brought to safety first
+          retry        Begins a new rotation of the sites that the last one did not complete
+          withdraw     Takes a site out of DNS and holds it out; its containers are left alone
+          restore      Puts a site back into DNS, once it is verified as it stands
+          cordon       Lets rotations skip a site; its DNS is not touched
+          uncordon     Lets rotations visit a site again
+          drift        Compares what runs with what is declared, and shows what changed inside
+          history      Every rotation: when, by whom, how long, how it ended
+          report       One rotation: what happened, how long, digests, scale, and what was kept as evidence
+          audit        Who asked for what, what was done, and what became of it; kept for ever
+          schedule     The next runs: when, in whose time, and whether they end when they must
+          pull         Pulls the images that the tags name now onto every host
+          take-over    Takes the marker of another coordinator over at once
+          recover      Takes over and brings back every site that the marker calls out
+          backup       Copies all that a coordinator knows into one file: to move house with, or to keep
+          release      Moves tags to tested images and back, all or none; tells how they stand and who moved
+                       them
+          token        Makes, lists and revokes tokens: who may ask the coordinator over the network
+          completions  Prints what a shell needs to complete command lines
+          man          Writes the manual: one page a command, and one over all of them
 
         Options:
           -h, --help     Print help

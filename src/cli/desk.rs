@@ -192,6 +192,15 @@ impl Desk {
             .join("cleanslate")
     }
 
+    /// When what is written now was made, for what must come out the same each time: the time that
+    /// packagers name, else now.
+    pub(crate) fn build_time(&self) -> jiff::Timestamp {
+        let named = self.environment.get("SOURCE_DATE_EPOCH");
+        let seconds = named.and_then(|named| named.reveal_text().parse().ok());
+        let named = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        named.unwrap_or_else(|| self.clock.now().wall)
+    }
+
     /// Whoever supervises this process, if somebody does.
     pub(crate) fn supervised(&self) -> Supervised {
         Supervised {

@@ -5,9 +5,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{Cli, Command};
 use super::command::{
-    abort, audit, backup, by_hand, check, doctor, drift, history, init, pausing, plan, pull,
-    rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status, take_over,
-    token,
+    abort, audit, backup, by_hand, check, completions, doctor, drift, history, init, man, pausing, plan,
+    pull, rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status,
+    take_over, token,
 };
 use super::desk::Desk;
 use super::exit::Exit;
@@ -78,6 +78,8 @@ async fn run(desk: &Desk, command: Command) -> Outcome {
         Command::Backup(args) => backup::run(desk, &args),
         Command::Release(args) => Box::pin(release::run(desk, &args)).await,
         Command::Token(args) => token::run(desk, &args),
+        Command::Completions(args) => completions::run(desk, &args),
+        Command::Man(args) => man::run(desk, &args),
     }
 }
 
@@ -124,7 +126,9 @@ fn is_for_coordinators(command: &Command) -> bool {
         | Command::Schedule(_)
         | Command::Pull(_)
         | Command::Backup(_)
-        | Command::Token(_) => false,
+        | Command::Token(_)
+        | Command::Completions(_)
+        | Command::Man(_) => false,
     }
 }
 

@@ -41,6 +41,7 @@ mod names_fail;
 mod new_fleet;
 mod nights;
 mod on_call;
+mod packaging;
 mod page;
 mod refusals;
 mod registry_fails;

@@ -15,7 +15,7 @@ declare -A needed=(
   [nginx]=nginx-light [busybox]=busybox-static
   [ip]=iproute2 [iptables]=iptables [nsenter]=util-linux [setsid]=util-linux [unshare]=util-linux
   [mount]=mount [kill]=procps [time]=time [ldd]=libc-bin
-  [systemd-analyze]=systemd
+  [systemd-analyze]=systemd [mandoc]=mandoc
   [gcc]=gcc [make]=make [pkg-config]=pkg-config
 )
 

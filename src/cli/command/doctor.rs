@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_beats_what_could_not_be_asked_and_a_notice_counts_for_nothing() {
+    fn a_finding_beats_what_could_not_be_asked_and_a_note_counts_for_nothing() {
         assert_eq!(exit(&[]), Exit::Done);
         assert_eq!(exit(&[Found::Well, Found::Noted]), Exit::Done);
         assert_eq!(exit(&[Found::Well, Found::Unasked]), Exit::Later);

@@ -63,7 +63,7 @@ async fn unserved(adapters: &Adapters) -> Vec<Check> {
     }
 }
 
-/// A notice, for the names of the hosts themselves are such names, and nobody's users ask for them.
+/// A note, for the names of the hosts themselves are such names, and nobody's users ask for them.
 async fn neighbours(adapters: &Adapters) -> Vec<Check> {
     let fleet = adapters.fleet();
     let sites = fleet.sites.keys();
