@@ -14,7 +14,7 @@ SYSCONFDIR ?= /etc
 # The program that is installed, and that writes its own pages and completions.
 PROGRAM ?= target/release/cleanslate
 
-.PHONY: setup build install uninstall check test features demo bench compose wrong sim faults soak clean
+.PHONY: setup build static install uninstall deb check test features demo bench compose wrong sim faults soak clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -22,12 +22,22 @@ setup:            ## install what the build and the lab need (Debian, root)
 build:
 	$(CARGO) build --release
 
+# The system's C library is linked in. It looks names up by itself then: /etc/hosts and DNS, no other
+# service that /etc/nsswitch.conf may name (docs/install.md). Random numbers come from the kernel, by no file.
+static:           ## one file that needs no library: target/x86_64-unknown-linux-gnu/release/cleanslate
+	RUSTFLAGS="-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"" $(CARGO) build --locked --release --bin cleanslate --target $(STATIC)
+
+STATIC ?= $(shell uname -m)-unknown-linux-gnu
+
 install:          ## the program, units, completions, pages, documents; examples only where there are none
 	@test -x $(PROGRAM) || $(MAKE) --no-print-directory build
 	@sh packaging/install.sh "$(DESTDIR)" "$(PREFIX)" "$(SYSCONFDIR)" "$(PROGRAM)"
 
 uninstall:        ## takes away what `make install` put there; configuration and state stay
 	@sh packaging/uninstall.sh "$(DESTDIR)" "$(PREFIX)"
+
+deb: build        ## target/deb/cleanslate_VERSION_ARCH.deb
+	@bash packaging/deb.sh "$(PROGRAM)"
 
 check:            ## format, lints, documentation
 	$(CARGO) fmt --check
