@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::command::{
-    abort, audit, backup, by_hand, check, completions, doctor, drift, history, init, man, pausing, plan,
-    pull, rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status,
-    take_over, token,
+    abort, audit, backup, by_hand, check, completions, doctor, drift, history, init, man, pausing,
+    plan, pull, rebuild, recover, release, report, retry, rotate, schedule, serve, simulate,
+    status, take_over, token,
 };
 use crate::api::wire::steers;
 

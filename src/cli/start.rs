@@ -5,9 +5,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{Cli, Command};
 use super::command::{
-    abort, audit, backup, by_hand, check, completions, doctor, drift, history, init, man, pausing, plan,
-    pull, rebuild, recover, release, report, retry, rotate, schedule, serve, simulate, status,
-    take_over, token,
+    abort, audit, backup, by_hand, check, completions, doctor, drift, history, init, man, pausing,
+    plan, pull, rebuild, recover, release, report, retry, rotate, schedule, serve, simulate,
+    status, take_over, token,
 };
 use super::desk::Desk;
 use super::exit::Exit;
