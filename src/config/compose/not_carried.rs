@@ -70,7 +70,7 @@ pub(crate) const SERVICE: &[NotCarried] = &[
     ),
     no(
         "pre_start",
-        "the specification has no such key",
+        "its containers would be of no service, and nobody could verify them",
         "make it a service that others wait for: `service_completed_successfully`",
     ),
     no("provider", "it runs a program of the caller's machine", ""),
@@ -179,6 +179,45 @@ mod tests {
             }
         }
         lines.join("\n") + "\n"
+    }
+
+    /// The keys of a service in `compose-spec.json` of compose-go, July 2026.
+    #[rustfmt::skip]
+    const SPECIFIED: &[&str] = &[
+        "annotations", "attach", "blkio_config", "build", "cap_add", "cap_drop", "cgroup",
+        "cgroup_parent", "command", "configs", "container_name", "cpu_count", "cpu_percent",
+        "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus", "cpuset",
+        "credential_spec", "depends_on", "deploy", "develop", "device_cgroup_rules", "devices",
+        "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "env_file", "environment",
+        "expose", "extends", "external_links", "extra_hosts", "gpus", "group_add", "healthcheck",
+        "hostname", "image", "init", "ipc", "isolation", "label_file", "labels", "links", "logging",
+        "mac_address", "mem_limit", "mem_reservation", "mem_swappiness", "memswap_limit", "models",
+        "network_mode", "networks", "oom_kill_disable", "oom_score_adj", "pid", "pids_limit",
+        "platform", "ports", "post_start", "pre_start", "pre_stop", "privileged", "profiles",
+        "provider", "pull_policy", "pull_refresh_after", "read_only", "restart", "runtime", "scale",
+        "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period", "stop_signal",
+        "storage_opt", "sysctls", "tmpfs", "tty", "ulimits", "use_api_socket", "user", "userns_mode",
+        "uts", "volumes", "volumes_from", "working_dir",
+    ];
+
+    #[test]
+    fn every_key_of_the_specification_is_carried_out_or_refused_by_its_name() {
+        for key in SPECIFIED {
+            // No key takes a map of this.
+            let errors = errors_of(&format!("{key}: {{ nobody-has-this: [[x]] }}"));
+            assert!(
+                !errors.contains(&format!("unknown key {key:?}")),
+                "{errors}"
+            );
+        }
+        assert!(errors("restrat: x").contains("unknown key \"restrat\""));
+    }
+
+    /// Some keys take any map.
+    fn errors_of(keys: &str) -> String {
+        // What is given twice is always an error; the first is read.
+        let source = format!("services: {{ w: {{ {keys} }} }}\nservices: {{}}");
+        crate::config::compose::fixture::Fixture::new().errors(&source)
     }
 
     #[test]

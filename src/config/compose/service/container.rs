@@ -62,6 +62,7 @@ pub(crate) fn read_pull_policy(reader: &mut Reader<'_>, value: Value<'_>) -> Opt
         ("never", PullPolicy::Never),
         ("missing", PullPolicy::Missing),
         ("if_not_present", PullPolicy::Missing),
+        ("refresh", PullPolicy::Missing),
         ("daily", PullPolicy::Missing),
         ("weekly", PullPolicy::Missing),
     ];
@@ -335,7 +336,7 @@ mod tests {
                 = write `command: ["sh", "-c", "…"]`, or quote it
             5:17 a quote is never closed
             6:14 "restart" must be no, always, unless-stopped, on-failure or on-failure:TRIES, not "allways"
-            7:18 "pull_policy" must be always or never or missing or if_not_present or daily or weekly, not "missin"
+            7:18 "pull_policy" must be always or never or missing or if_not_present or refresh or daily or weekly, not "missin"
                 = did you mean "missing"?
             8:16 a ulimit needs "soft" and "hard"
             8:43 "core" must be a number, or -1 for no limit, not "x"
