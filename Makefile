@@ -14,7 +14,7 @@ SYSCONFDIR ?= /etc
 # The program that is installed, and that writes its own pages and completions.
 PROGRAM ?= target/release/cleanslate
 
-.PHONY: setup build static install uninstall deb check test features demo bench compose wrong sim faults soak clean
+.PHONY: setup build static install uninstall deb check test features demo bench compose wrong sim faults soak fuzz clean
 
 setup:            ## install what the build and the lab need (Debian, root)
 	@bash tests/lab/install.sh
@@ -74,6 +74,9 @@ soak: setup       ## the tests that count bytes, rounds, kills and steps, at len
 	CLEANSLATE_KILLS=200 $(CARGO) test --locked --test it -- --nocapture killed::
 	CLEANSLATE_STEPS=all $(CARGO) test --locked --test it -- two_coordinators::
 	$(CARGO) test --locked --test it -- --nocapture --test-threads 1 --ignored ten_nights a_flood
+
+fuzz: setup       ## every reader of what comes from outside, guided by what it covers, FUZZ_SECONDS a target
+	@CARGO="$(CARGO)" bash fuzz/run.sh $(TARGETS)
 
 demo: setup       ## a fleet of three sites, rotated under load before your eyes
 	$(CARGO) build --locked --bin cleanslate --example lab

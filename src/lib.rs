@@ -12,6 +12,8 @@ pub mod coordinator;
 pub mod daemon;
 pub mod dns;
 pub mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod hook;
 pub mod model;
 pub mod notify;

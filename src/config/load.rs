@@ -46,7 +46,12 @@ pub fn load_from(snapshot: &Snapshot, options: &Options) -> Result<Loaded, Repor
     load_with(snapshot.root.clone(), Sources::replay(snapshot), options)
 }
 
-fn load_with(path: PathBuf, mut sources: Sources, options: &Options) -> Result<Loaded, Report> {
+/// The configuration at `path` of `sources`.
+pub(super) fn load_with(
+    path: PathBuf,
+    mut sources: Sources,
+    options: &Options,
+) -> Result<Loaded, Report> {
     let mut collected = Collected::default();
     let read = read_all(&path, &mut sources, options, &mut collected);
     let has_errors = collected.has_errors();

@@ -2,6 +2,8 @@
 pub mod compose;
 pub mod diagnostic;
 pub mod example;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod load;
 mod playbook;
 mod reading;

@@ -14,8 +14,19 @@ pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Reads files from the disk and records them, or gives those of a snapshot.
 pub struct Sources {
-    is_replay: bool,
+    origin: Origin,
     files: BTreeMap<PathBuf, Arc<[u8]>>,
+}
+
+/// Where files are that were not read yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Disk,
+    /// Nowhere; secrets are on the disk.
+    Snapshot,
+    /// Nowhere, and secrets are among the files.
+    #[cfg(any(test, feature = "fuzzing"))]
+    Memory,
 }
 
 /// Every file that one configuration was read from, except secrets. Paths are those that were
@@ -53,7 +64,7 @@ impl Sources {
     /// Reads from the disk.
     pub fn disk() -> Sources {
         Sources {
-            is_replay: false,
+            origin: Origin::Disk,
             files: BTreeMap::new(),
         }
     }
@@ -62,8 +73,17 @@ impl Sources {
     /// not there, so that an optional file that was missing is missing again.
     pub fn replay(snapshot: &Snapshot) -> Sources {
         Sources {
-            is_replay: true,
+            origin: Origin::Snapshot,
             files: snapshot.files.clone(),
+        }
+    }
+
+    /// Gives these files, secrets too, and never asks the disk.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn memory(files: BTreeMap<PathBuf, Arc<[u8]>>) -> Sources {
+        Sources {
+            origin: Origin::Memory,
+            files,
         }
     }
 
@@ -73,7 +93,7 @@ impl Sources {
         if let Some(bytes) = self.files.get(path) {
             return Ok(Arc::clone(bytes));
         }
-        if self.is_replay {
+        if self.origin != Origin::Disk {
             return Err(SourceError::NotFound);
         }
         let bytes: Arc<[u8]> = read_from_disk(path)?.into();
@@ -93,13 +113,18 @@ impl Sources {
     /// The content of a file that holds a secret. Always from the disk, never recorded: a
     /// snapshot can be kept where secrets cannot.
     pub fn read_secret(&self, path: &Path) -> Result<Secret, SourceError> {
+        #[cfg(any(test, feature = "fuzzing"))]
+        if self.origin == Origin::Memory {
+            let bytes = self.files.get(path).ok_or(SourceError::NotFound)?;
+            return Ok(Secret::new(bytes.to_vec()));
+        }
         read_from_disk(path).map(Secret::new)
     }
 
     /// The files of `folder` with that extension, sorted. A snapshot knows no folders: where it has
     /// none of its files, there are none.
     pub fn list(&self, folder: &Path, extension: &str) -> Result<Vec<PathBuf>, SourceError> {
-        let mut paths = if self.is_replay {
+        let mut paths = if self.origin != Origin::Disk {
             let here = |path: &&PathBuf| path.parent() == Some(folder);
             self.files.keys().filter(here).cloned().collect()
         } else {

@@ -47,7 +47,8 @@ pub async fn discover(server: SocketAddr, record: &RecordName) -> Result<Discove
     })
 }
 
-async fn look(
+/// The zone of `owner` and its addresses.
+pub(super) async fn look(
     connection: &mut Connection,
     owner: &Name,
 ) -> Result<(Name, BTreeMap<Family, RrSet>), QueryError> {

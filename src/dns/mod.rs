@@ -3,6 +3,8 @@
 mod adapter;
 mod discover;
 mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod line;
 mod message;
 mod neighbours;

@@ -78,7 +78,8 @@ fn silent(server: SocketAddr) -> String {
     format!("{server} gave no answer within {within_s} s")
 }
 
-async fn exchange(connection: &mut Connection, signed: Signed) -> Result<Reply, String> {
+/// Sends what was signed and takes in what comes back.
+pub(super) async fn exchange(connection: &mut Connection, signed: Signed) -> Result<Reply, String> {
     let text = |error: WireError| error.to_string();
     connection
         .send(std::slice::from_ref(&signed.bytes))

@@ -163,7 +163,11 @@ fn with_port(addresses: BTreeSet<IpAddr>) -> Found {
     Ok(servers.map(|ip| SocketAddr::new(ip, DNS_PORT)).collect())
 }
 
-async fn ns_names(connection: &mut Connection, zone: &Name) -> Result<Vec<Name>, QueryError> {
+/// The names of the zone's servers.
+pub(super) async fn ns_names(
+    connection: &mut Connection,
+    zone: &Name,
+) -> Result<Vec<Name>, QueryError> {
     let question = Question::new(zone, RecordType::NS);
     let answers = ask(connection, std::slice::from_ref(&question)).await?;
     let found = records(connection.server(), &question, &answers[0])?;
@@ -171,7 +175,11 @@ async fn ns_names(connection: &mut Connection, zone: &Name) -> Result<Vec<Name>,
     Ok(names.map(|ns| ns.0.clone()).collect())
 }
 
-async fn inside(connection: &mut Connection, name: &Name) -> Result<BTreeSet<IpAddr>, QueryError> {
+/// The addresses of a server that is named inside the zone.
+pub(super) async fn inside(
+    connection: &mut Connection,
+    name: &Name,
+) -> Result<BTreeSet<IpAddr>, QueryError> {
     let kinds = [RecordType::A, RecordType::AAAA];
     let questions = kinds.map(|kind| Question::new(name, kind));
     let answers = ask(connection, &questions).await?;

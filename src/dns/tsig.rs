@@ -2,7 +2,7 @@
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::TSIG;
 use hickory_proto::rr::rdata::tsig::{TsigAlgorithm, TsigError};
-use hickory_proto::rr::{TSigVerifier, TSigner};
+use hickory_proto::rr::{Record, TSigVerifier, TSigner};
 
 use super::wire::{WireError, encode, name};
 use crate::model::fleet;
@@ -94,6 +94,14 @@ impl Signer {
 impl Signed {
     /// Checks key, algorithm, MAC over request and answer, time and id. `parsed` is `bytes`.
     pub(super) fn check(mut self, bytes: &[u8], parsed: &Message) -> Reply {
+        let is_of_no_time = |record: &Record<TSIG>| record.data.time < u64::from(record.data.fudge);
+        if parsed.signature().is_some_and(is_of_no_time) {
+            // The library subtracts one from the other.
+            return Reply::Unsigned {
+                answer: answer(parsed, self.at_s),
+                why: "its signature is of 1970".to_owned(),
+            };
+        }
         let error = match self.verifier.verify(bytes) {
             Ok(_) if parsed.id == self.id => return Reply::Signed(answer(parsed, self.at_s)),
             Ok(_) => "its id is not ours".to_owned(),
@@ -142,6 +150,8 @@ pub(super) fn unix_s() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dns::fuzzing;
+    use crate::dns::read::Names;
 
     #[test]
     fn skew_is_counted_from_our_clock() {
@@ -150,5 +160,26 @@ mod tests {
             server_s: 940,
         };
         assert_eq!(clocks.server_ahead_s(), -60);
+    }
+
+    /// Of all that is wrong with it, this must be seen before the library looks at the time.
+    #[test]
+    fn a_signature_of_1970_is_none() {
+        let reply_of = |clock: u64| {
+            let declared = fuzzing::declared();
+            let signer = Signer::new(&declared.key).unwrap();
+            let names = Names::of(&declared).unwrap();
+            let request = signer.sign(fuzzing::an_update(&names), 30).unwrap();
+            let mut answer = clock.to_be_bytes()[2..].to_vec();
+            answer.extend([0, 0x6c, 0x65, 0xa8, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            let frame = fuzzing::signed(&request.bytes, &answer).unwrap();
+            let parsed = Message::from_vec(&frame[2..]).unwrap();
+            request.check(&frame[2..], &parsed)
+        };
+        assert!(matches!(reply_of(40), Reply::Signed(_)));
+        let Reply::Unsigned { why, .. } = reply_of(5) else {
+            panic!("a signature of 1970 was taken");
+        };
+        assert_eq!(why, "its signature is of 1970");
     }
 }

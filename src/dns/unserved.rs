@@ -15,11 +15,19 @@ use crate::coordinator::outcome::Problem;
 /// One problem for each RRset with hints.
 pub(super) async fn find(server: SocketAddr, names: &Names) -> Result<Vec<Problem>, QueryError> {
     let mut connection = Connection::open(server, CONNECT_WITHIN).await?;
+    find_over(&mut connection, names).await
+}
+
+pub(super) async fn find_over(
+    connection: &mut Connection,
+    names: &Names,
+) -> Result<Vec<Problem>, QueryError> {
+    let server = connection.server();
     let owners = names.records.values();
     let questions: Vec<Question> = owners
         .flat_map(|owner| KINDS.map(|kind| Question::new(&owner.record, kind)))
         .collect();
-    let answers = ask(&mut connection, &questions).await?;
+    let answers = ask(connection, &questions).await?;
     let mut problems = Vec::new();
     for (asked, answer) in questions.iter().zip(&answers) {
         if records(server, asked, answer)?.any(has_hints) {

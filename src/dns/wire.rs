@@ -9,7 +9,7 @@ use std::time::Duration;
 use hickory_proto::ProtoError;
 use hickory_proto::op::Message;
 use hickory_proto::rr::Name;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -38,7 +38,22 @@ pub(super) enum WireError {
 /// An open connection.
 pub(super) struct Connection {
     server: SocketAddr,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
+}
+
+/// What octets travel on: TCP, or memory where it is tried what becomes of any octets.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Has what comes next acknowledged at once.
+    fn hurry(&self) {}
+}
+
+impl Stream for TcpStream {
+    fn hurry(&self) {
+        // Queries are sent together, and a server that answers them one by one holds its second
+        // answer back until the first is acknowledged (Nagle); delaying that costs 40 ms a reading.
+        // The option is a hint that does not last, and where it cannot be set nothing is wrong.
+        let _is_only_a_hint = rustix::net::sockopt::set_tcp_quickack(self, true);
+    }
 }
 
 impl Connection {
@@ -58,10 +73,13 @@ impl Connection {
         stream
             .set_nodelay(true)
             .map_err(|error| not_connected(in_words(&error)))?;
-        Ok(Connection {
-            server,
-            stream: BufReader::new(stream),
-        })
+        Ok(Connection::over(server, Box::new(stream)))
+    }
+
+    /// A connection on what is open already.
+    pub(super) fn over(server: SocketAddr, stream: Box<dyn Stream>) -> Connection {
+        let stream = BufReader::new(stream);
+        Connection { server, stream }
     }
 
     /// The server at the other end.
@@ -86,10 +104,7 @@ impl Connection {
 
     /// The next message; at most 64 KiB, as the framing has it.
     pub(super) async fn receive(&mut self) -> Result<Vec<u8>, WireError> {
-        // Queries are sent together, and a server that answers them one by one holds its second
-        // answer back until the first is acknowledged (Nagle); delaying that costs 40 ms a reading.
-        // The option is a hint that does not last, and where it cannot be set nothing is wrong.
-        let _is_only_a_hint = rustix::net::sockopt::set_tcp_quickack(self.stream.get_ref(), true);
+        self.stream.get_ref().hurry();
         let length = self.stream.read_u16().await;
         let length = length.map_err(|error| self.broken(&error))?;
         let mut message = vec![0; usize::from(length)];

@@ -16,7 +16,7 @@ declare -A needed=(
   [ip]=iproute2 [iptables]=iptables [nsenter]=util-linux [setsid]=util-linux [unshare]=util-linux
   [mount]=mount [kill]=procps [time]=time [ldd]=libc-bin
   [systemd-analyze]=systemd [mandoc]=mandoc
-  [gcc]=gcc [make]=make [pkg-config]=pkg-config
+  [gcc]=gcc [g++]=g++ [make]=make [pkg-config]=pkg-config
 )
 
 # The tool that reads the description of the API and tries everything in it (PyPI).

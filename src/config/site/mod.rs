@@ -8,7 +8,7 @@ mod file;
 pub(crate) mod fleet;
 mod freeze;
 pub(crate) mod hook;
-mod keyfile;
+pub(crate) mod keyfile;
 pub(crate) mod notify;
 pub(crate) mod pin;
 pub(crate) mod probe;

@@ -1,4 +1,5 @@
 //! The adapter against real servers.
+mod capturing;
 mod faults;
 mod finding;
 mod following;
