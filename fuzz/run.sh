@@ -23,8 +23,9 @@ for target in $targets; do
 		-close_fd_mask=1 >"$work.log" 2>&1 || found=1
 	# How it began, how it ended, and what was found.
 	grep -aE "INITED|DONE|panicked|ERROR|SUMMARY|Test unit|executed_units|peak_rss" "$work.log" || true
+	# Of what reaches the same code more often, one will do.
 	before=$(find "corpus/$target" -type f | wc -l)
-	"$program" -merge=1 "corpus/$target" "$work" -rss_limit_mb=1024 -timeout=10 -close_fd_mask=1 >"$work.merge" 2>&1 ||
+	"$program" -set_cover_merge=1 -use_counters=0 "corpus/$target" "$work" -rss_limit_mb=1024 -timeout=10 -close_fd_mask=1 >"$work.merge" 2>&1 ||
 		{ tail -n 5 "$work.merge"; found=1; }
 	echo "corpus: $before -> $(find "corpus/$target" -type f | wc -l) files," \
 		"$(find "corpus/$target" -type f -printf '%s\n' | awk '{ s += $1 } END { print s }') octets"

@@ -51,11 +51,17 @@ impl Diagnostic {
     }
 }
 
+/// More findings in one file than anyone reads; the rest is counted. Each is shown with lines of its
+/// file, so that a file that is wrong everywhere would take time with the square of its length.
+const SHOWN_MAX: usize = 100;
+
 /// The findings of one file, in the order in which they were made.
 #[derive(Debug)]
 pub(crate) struct Findings {
     path: PathBuf,
     diagnostics: Vec<Diagnostic>,
+    /// The last of those that are not shown, as grave as the gravest, and how many they are.
+    unshown: Option<(Diagnostic, usize)>,
     /// Where secrets stand that should not: no excerpt may show them.
     secrets: Vec<Range<usize>>,
 }
@@ -65,6 +71,7 @@ impl Findings {
         Findings {
             path: path.into(),
             diagnostics: Vec::new(),
+            unshown: None,
             secrets: Vec::new(),
         }
     }
@@ -91,10 +98,19 @@ impl Findings {
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+        let mut all = self.diagnostics.iter();
+        let unshown = self.unshown.as_ref();
+        all.any(Diagnostic::is_error) || unshown.is_some_and(|(last, _)| last.is_error())
     }
 
-    pub(crate) fn into_parts(self) -> (PathBuf, Vec<Diagnostic>, Vec<Range<usize>>) {
+    pub(crate) fn into_parts(mut self) -> (PathBuf, Vec<Diagnostic>, Vec<Range<usize>>) {
+        if let Some((mut last, count)) = self.unshown {
+            last.span = None;
+            last.label = None;
+            last.hint = None;
+            last.message = format!("{count} more findings are not shown");
+            self.diagnostics.push(last);
+        }
         (self.path, self.diagnostics, self.secrets)
     }
 
@@ -104,16 +120,24 @@ impl Findings {
         span: Option<Range<usize>>,
         message: String,
     ) -> &mut Diagnostic {
-        self.diagnostics.push(Diagnostic {
+        let found = Diagnostic {
             severity,
             path: self.path.clone(),
             span,
             message,
             label: None,
             hint: None,
-        });
-        let last = self.diagnostics.len() - 1;
-        &mut self.diagnostics[last]
+        };
+        if self.diagnostics.len() < SHOWN_MAX {
+            self.diagnostics.push(found);
+            let last = self.diagnostics.len() - 1;
+            return &mut self.diagnostics[last];
+        }
+        let (before, count) = self.unshown.take().unwrap_or_else(|| (found.clone(), 0));
+        let severity = found.severity.min(before.severity);
+        let (last, _) = self.unshown.insert((found, count + 1));
+        last.severity = severity;
+        last
     }
 }
 
@@ -134,6 +158,29 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn findings_beyond_a_hundred_are_counted_and_an_error_among_them_is_one() {
+        let mut findings = Findings::new("site.toml");
+        for at in 0..150 {
+            findings.warning(at..at + 1, "odd");
+        }
+        assert!(!findings.has_errors());
+        findings.error(0..1, "wrong").hint("right");
+        findings.warning(0..1, "odd");
+        assert!(findings.has_errors());
+        let (_, diagnostics, _) = findings.into_parts();
+        assert_eq!(diagnostics.len(), 101);
+        let last = Diagnostic {
+            severity: Severity::Error,
+            path: "site.toml".into(),
+            span: None,
+            message: "52 more findings are not shown".to_owned(),
+            label: None,
+            hint: None,
+        };
+        assert_eq!(diagnostics[100], last);
+    }
 
     #[test]
     fn a_slip_finds_its_word_and_another_word_finds_none() {

@@ -206,10 +206,14 @@ fn printable(text: &str) -> String {
 /// The text with secrets starred out and C1 controls replaced, every other byte in its place:
 /// spans still fit. The renderer itself shows C0 controls and bidirectional overrides as symbols.
 fn presentable(text: &str, secrets: &[Range<usize>]) -> String {
-    let is_secret = |at: usize| secrets.iter().any(|span| span.contains(&at));
+    let mut is_secret = vec![false; text.len()];
+    for span in secrets {
+        let span = span.start.min(text.len())..span.end.min(text.len());
+        is_secret[span.start.min(span.end)..span.end].fill(true);
+    }
     let mut shown = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
-        if is_secret(at) && c != '\n' {
+        if is_secret[at] && c != '\n' {
             shown.extend(std::iter::repeat_n('*', c.len_utf8()));
         } else if is_c1(c) {
             shown.push('\u{b7}');

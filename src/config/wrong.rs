@@ -1753,6 +1753,23 @@ fn a_secret_that_is_empty_is_refused() {
     "#);
 }
 
+#[test]
+fn a_file_that_is_wrong_everywhere_is_refused_in_time() {
+    let root = PathBuf::from("/nowhere/site.toml");
+    let lines = [" }\n", "[a\n", "x = 1\n", "\"", "secret = \"\n"];
+    for line in lines {
+        let text = line.repeat(40_000 / line.len());
+        let files = BTreeMap::from([(root.clone(), text.into_bytes().into())]);
+        let snapshot = Snapshot {
+            root: root.clone(),
+            files,
+        };
+        let report = load_from(&snapshot, &Options::default()).unwrap_err();
+        assert!(report.diagnostics().len() <= 101);
+        assert!(report.render(false).contains("error"));
+    }
+}
+
 proptest! {
     /// Whatever a slip makes of a file, it is told or taken.
     #[test]

@@ -24,6 +24,8 @@ pub(crate) fn parse<'a>(text: &'a str, findings: &mut Findings) -> Option<Spanne
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         findings.error(error.span(), error.message());
+    }
+    if !errors.is_empty() {
         hide_likely_secrets(text, findings);
     }
     errors.is_empty().then_some(document)

@@ -74,7 +74,7 @@ impl Guard {
         let before_kib = resident_peak_kib();
         let began = now();
         (self.target.read)(input);
-        self.slowest = self.slowest.max(began.elapsed());
+        self.note(began.elapsed(), input);
         let grown_kib = resident_peak_kib().saturating_sub(before_kib);
         self.peak_kib = self.peak_kib.max(grown_kib);
         let allowed_kib = MEMORY_KIB + MEMORY_KIB_AN_OCTET * input.len() as u64;
@@ -85,6 +85,19 @@ impl Guard {
             grown_kib / 1024
         );
         self.tried.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Guard {
+    /// Keeps the slowest input where it took long, for whoever wonders why.
+    fn note(&mut self, took: Duration, input: &[u8]) {
+        if took > self.slowest {
+            self.slowest = took;
+            if took > Duration::from_millis(500) {
+                let path = self.settings.artifacts.join("slowest");
+                std::fs::write(path, input).unwrap();
+            }
+        }
     }
 }
 

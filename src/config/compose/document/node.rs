@@ -87,8 +87,9 @@ pub(crate) fn parse(source: &str, start: usize) -> Result<Node, SyntaxError> {
 pub(crate) const NODES_MAX: usize = 50_000;
 /// What aliases may bring in all.
 const ALIASED_MAX: usize = 10_000;
-/// Compose nests eight deep at most; recursion over a tree this deep is safe on any stack.
-const DEPTH_MAX: usize = 48;
+/// Compose nests eight deep at most. Reading takes up to 64 KiB of stack for each level where nothing
+/// is optimized, and threads have 2 MiB.
+const DEPTH_MAX: usize = 24;
 
 struct Tree(Spanned<Tagged<Value>>);
 
@@ -363,6 +364,24 @@ mod tests {
         assert!(parse(&source, 0).unwrap_err().message.contains("too large"));
         let deep = format!("{}x{}", "[".repeat(5000), "]".repeat(5000));
         assert!(parse(&deep, 0).is_err());
+    }
+
+    /// On a stack of 2 MiB, as threads have it; without the limit it overflows.
+    #[test]
+    fn lists_and_maps_too_deep_in_each_other_are_refused_before_the_stack_ends() {
+        let read = |open: &str, close: &str, levels: usize| {
+            let source = format!("{}x{}", open.repeat(levels), close.repeat(levels));
+            let reading = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
+            let reading = reading.spawn(move || parse(&source, 0).map(drop));
+            reading.unwrap().join().unwrap()
+        };
+        assert!(read("[", "]", DEPTH_MAX - 1).is_ok());
+        for (open, close) in [("[", "]"), ("{n: ", "}"), ("[n: ", "]"), ("[n: ", "")] {
+            for levels in [DEPTH_MAX + 1, 100, 5000] {
+                let error = read(open, close, levels).unwrap_err();
+                assert!(!error.message.is_empty(), "{levels} times {open}");
+            }
+        }
     }
 
     #[test]
