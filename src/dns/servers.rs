@@ -125,7 +125,10 @@ pub(super) async fn delegated(
         name: name.to_ascii(),
         addresses,
     });
-    Ok(found.collect())
+    let mut found: Vec<NameServer> = found.collect();
+    // Servers answer them in any order.
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
 }
 
 type Found = Result<BTreeSet<SocketAddr>, String>;

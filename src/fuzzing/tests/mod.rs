@@ -63,7 +63,11 @@ mod what_is_found {
     use super::run::{Finding, Settings, drive};
     use super::*;
 
-    fn found(read: fn(&[u8]), test: &str) -> Finding {
+    /// Longer than any machine takes for what is no hang.
+    const LONG_S: u32 = 60;
+
+    /// `hang_s`: no end within so long is a finding, too.
+    fn found(read: fn(&[u8]), test: &str, hang_s: u32) -> Finding {
         let folder = tempfile::tempdir().unwrap();
         let corpus = folder.path().join("corpus");
         std::fs::create_dir(&corpus).unwrap();
@@ -75,7 +79,7 @@ mod what_is_found {
             artifacts: folder.path().join("artifacts"),
             inputs: 50_000,
             seconds: 60,
-            hang_s: 1,
+            hang_s,
             ..Settings::of(&MARKER)
         };
         let target = Target {
@@ -96,7 +100,7 @@ mod what_is_found {
     #[test]
     fn a_panic() {
         let read = |input: &[u8]| assert!(!is_bad(input), "it is bad");
-        let finding = found(read, "a_panic");
+        let finding = found(read, "a_panic", LONG_S);
         assert!(finding.what.contains("it is bad"), "{finding}");
     }
 
@@ -107,7 +111,7 @@ mod what_is_found {
                 std::hint::spin_loop();
             }
         };
-        let finding = found(read, "a_hang");
+        let finding = found(read, "a_hang", 1);
         assert!(finding.what.contains("no end within 1 s"), "{finding}");
     }
 
@@ -118,7 +122,7 @@ mod what_is_found {
                 drop(std::hint::black_box(vec![1_u8; 200 << 20]));
             }
         };
-        let finding = found(read, "memory_without_bound");
+        let finding = found(read, "memory_without_bound", LONG_S);
         assert!(finding.what.contains("MiB of memory"), "{finding}");
     }
 
@@ -129,7 +133,7 @@ mod what_is_found {
                 drop(std::hint::black_box(Vec::<u8>::with_capacity(64 << 30)));
             }
         };
-        let finding = found(read, "more_memory_than_there_is");
+        let finding = found(read, "more_memory_than_there_is", LONG_S);
         assert!(finding.what.contains("memory allocation"), "{finding}");
     }
 
@@ -146,7 +150,7 @@ mod what_is_found {
                 std::hint::black_box(deeper(input));
             }
         };
-        let finding = found(read, "a_stack_that_overflows");
+        let finding = found(read, "a_stack_that_overflows", LONG_S);
         assert!(finding.what.contains("stack"), "{finding}");
     }
 }
