@@ -67,7 +67,7 @@ impl<'a> Launches<'a> {
                 made,
                 project,
                 service: project.and_then(|project| project.service(&made.service)),
-                is_one_shot: project.is_some_and(|project| is_one_shot(project, &made.service)),
+                is_one_shot: project.is_some_and(|project| project.is_one_shot(&made.service)),
                 phase: Phase::Waiting,
             };
             (made.id.clone(), launch)
@@ -264,17 +264,6 @@ impl Launch<'_> {
     pub(super) fn is_due(&self, now: Instant) -> bool {
         matches!(self.phase, Phase::Running { until, .. } if until <= now)
     }
-}
-
-/// Whether others of the project wait for its exit 0.
-pub(super) fn is_one_shot(project: &Project, service: &ServiceName) -> bool {
-    let conditions = project
-        .services
-        .iter()
-        .filter_map(|other| other.depends_on.get(service));
-    conditions
-        .into_iter()
-        .any(|dependency| dependency.condition == Condition::CompletedSuccessfully)
 }
 
 /// `NONE` switches the image's own off.

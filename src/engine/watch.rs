@@ -11,7 +11,6 @@ use super::fault::Fault;
 use super::health::{Feed, Happening, Heard};
 use super::inventory::state;
 use super::labels;
-use super::launch::is_one_shot;
 use crate::coordinator::outcome::{EngineOutcome, Problem};
 use crate::model::id::ContainerId;
 use crate::model::inventory::{ContainerState, Health};
@@ -115,7 +114,7 @@ impl Errand<'_> {
         let service = label(labels::SERVICE).and_then(|name| name.parse().ok());
         project
             .zip(service)
-            .is_some_and(|(project, service)| is_one_shot(project, &service))
+            .is_some_and(|(project, service)| project.is_one_shot(&service))
     }
 
     async fn breach_of(&self, id: &ContainerId, what: &str) -> Problem {

@@ -1,5 +1,4 @@
 //! Networks: those of the file, and where a service stands on them.
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::document::node::{Entry, Kind};
@@ -188,17 +187,7 @@ pub(crate) fn read_network_mode(reader: &mut Reader<'_>, value: Value<'_>) -> Op
 pub(crate) fn default_network(project: &ProjectName) -> Network {
     Network {
         name: format!("{project}_default"),
-        is_external: false,
-        driver: None,
-        driver_opts: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        is_internal: false,
-        is_attachable: false,
-        enable_ipv6: false,
-        enable_ipv4: None,
-        ipam: Vec::new(),
-        ipam_driver: None,
-        ipam_options: BTreeMap::new(),
+        ..Network::default()
     }
 }
 

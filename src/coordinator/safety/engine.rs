@@ -8,7 +8,7 @@ use crate::model::fleet::Host;
 use crate::model::id::{ContainerId, Epoch, HostName, Nonce};
 use crate::model::image::Pins;
 use crate::model::inventory::{Container, ContainerState, Inventory, Mark, Role};
-use crate::model::service::{Condition, Project, Service};
+use crate::model::service::{Project, Service};
 
 /// **fence**: nothing on the engine was made by a higher epoch, or by this epoch under another
 /// hold.
@@ -120,7 +120,7 @@ impl Expected<'_> {
 
     /// How many containers of a service are as they should be.
     fn good(&self, project: &Project, service: &Service, inventory: &Inventory) -> usize {
-        let is_one_shot = is_awaited_to_end(project, service);
+        let is_one_shot = project.is_one_shot(&service.name);
         let is_good = |container: &&Container| {
             let has_ended_well =
                 is_one_shot && matches!(container.state, ContainerState::Exited { code: 0, .. });
@@ -135,14 +135,6 @@ impl Expected<'_> {
         });
         of_service.filter(is_good).count()
     }
-}
-
-/// Whether others of the project wait for this service to exit with 0.
-fn is_awaited_to_end(project: &Project, service: &Service) -> bool {
-    project.services.iter().any(|other| {
-        let dependency = other.depends_on.get(&service.name);
-        dependency.is_some_and(|on| on.condition == Condition::CompletedSuccessfully)
-    })
 }
 
 fn problem(what: String, cure: &str) -> Problem {

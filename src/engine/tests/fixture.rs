@@ -20,17 +20,7 @@ pub(in crate::engine) fn service(name: &str, image: &str) -> Service {
 pub(in crate::engine) fn bare_network(name: &str) -> Network {
     Network {
         name: name.to_owned(),
-        is_external: false,
-        driver: None,
-        driver_opts: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        is_internal: false,
-        is_attachable: false,
-        enable_ipv6: false,
-        enable_ipv4: None,
-        ipam: Vec::new(),
-        ipam_driver: None,
-        ipam_options: BTreeMap::new(),
+        ..Network::default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::fleet::Host;
 use crate::model::id::{Epoch, RotationId};
 use crate::model::image::{Digest, Pins};
 use crate::model::inventory::{Container, ContainerState, Health, Inventory, Role};
-use crate::model::service::{Condition, Project, Service};
+use crate::model::service::{Project, Service};
 
 /// So many changed programs of a container are listed.
 const PROGRAMS_MAX: usize = 50;
@@ -114,11 +114,7 @@ impl<'a> Declared<'a> {
 
     /// Whether others of the project wait for its end.
     fn ends(self) -> bool {
-        let mut others = self.project.services.iter();
-        others.any(|other| {
-            let on = other.depends_on.get(&self.service.name);
-            on.is_some_and(|on| on.condition == Condition::CompletedSuccessfully)
-        })
+        self.project.is_one_shot(&self.service.name)
     }
 
     fn is_up(self, container: &Container) -> bool {

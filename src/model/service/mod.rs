@@ -273,7 +273,7 @@ pub enum PullPolicy {
     clippy::struct_excessive_bools,
     reason = "each is a key of the Compose file"
 )]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// Its name on the engine.
     pub name: String,
@@ -321,6 +321,14 @@ impl Project {
     /// The service of that name.
     pub fn service(&self, name: &ServiceName) -> Option<&Service> {
         self.services.iter().find(|service| service.name == *name)
+    }
+
+    /// Whether others of the project wait for this service to exit with 0.
+    pub fn is_one_shot(&self, service: &ServiceName) -> bool {
+        self.services.iter().any(|other| {
+            let dependency = other.depends_on.get(service);
+            dependency.is_some_and(|on| on.condition == Condition::CompletedSuccessfully)
+        })
     }
 }
 
